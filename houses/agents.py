@@ -1,0 +1,90 @@
+"""Agents: any actor, human or bot. Global, not of a house; Django's user model (seed 003, table `agents`)."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.functions import RandomUUID
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+HUMAN, BOT = "human", "bot"
+RUNTIMES = ("pi", "claude-code", "codex", "chat")
+
+
+class Agents(BaseUserManager["Agent"]):
+    """Who can act."""
+
+    def create_human(self, name: str, email: str | None = None, password: str | None = None, **extra: Any) -> "Agent":
+        """A person. Without a password they come in by a sign-in link."""
+        agent = self.model(kind=HUMAN, name=name, email=self.normalize_email(email) if email else None, **extra)
+        agent.set_password(password)
+        agent.save(using=self._db)
+        return agent
+
+    def create_bot(self, name: str, runtime: str) -> "Agent":
+        """A bot names its runtime; it comes in by token alone."""
+        agent = self.model(kind=BOT, name=name, runtime=runtime)
+        agent.set_unusable_password()
+        agent.save(using=self._db)
+        return agent
+
+    def create_superuser(self, email: str, password: str, name: str = "Operator") -> "Agent":
+        """An operator of this installation (Django's `createsuperuser`)."""
+        return self.create_human(name, email, password, is_operator=True)
+
+
+class Agent(AbstractBaseUser):
+    """Somebody who says things and does things: a person or a bot."""
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
+    kind = models.TextField(choices=[(HUMAN, "person"), (BOT, "bot")])
+    runtime = models.TextField(null=True, blank=True, choices=[(name, name) for name in RUNTIMES])
+    name = models.TextField(null=True)
+    email = models.EmailField(null=True, blank=True, unique=True)
+    is_active = models.BooleanField(default=True)
+    is_operator = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+    objects = Agents()
+
+    class Meta:
+        db_table = "agents"
+        constraints = [
+            models.CheckConstraint(name="an_agent_is_human_or_bot", condition=Q(kind__in=[HUMAN, BOT])),
+            models.CheckConstraint(name="humans_have_no_runtime", condition=Q(kind=BOT) | Q(runtime=None)),
+            models.CheckConstraint(name="bots_name_a_runtime", condition=~Q(kind=BOT) | Q(runtime__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email or str(self.pk)
+
+    @property
+    def is_bot(self) -> bool:
+        return self.kind == BOT
+
+    # What Django's admin asks of a user: operators may look everywhere.
+    @property
+    def is_staff(self) -> bool:
+        return self.is_operator
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        return self.is_active and self.is_operator
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_operator
+
+    def signature(self) -> tuple[str, str]:
+        """Name and address for a git commit, from which the agent can be found again."""
+        return str(self), f"{self.pk}@arbe"
+
+
+def signed(address: str) -> uuid.UUID | None:
+    """The id of the agent whose commit carries this address; None for a commit from elsewhere."""
+    try:
+        return uuid.UUID(address.removesuffix("@arbe"))
+    except ValueError:
+        return None

@@ -1,0 +1,231 @@
+"""Pages of houses: coming in, the houses of an agent, members and secrets."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import login, logout
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from houses.agents import RUNTIMES
+from houses.membership import house_for, houses_of
+from houses.models import Agent, House, Member, Secret, SignInLink, Token
+from houses.refusals import Invalid, NotFound, Refused
+from houses.tenancy import as_agent, inside
+
+P = ParamSpec("P")
+Page = Callable[..., HttpResponse]
+
+
+def in_house(view: Callable[Concatenate[HttpRequest, House, P], HttpResponse]) -> Page:
+    """A page inside a house, for its members. It renders before the house is left: `render`, never lazily."""
+
+    @login_required
+    @wraps(view)
+    def page(request: HttpRequest, house_id: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        agent = agent_of(request)
+        house = house_for(house_id, agent)
+        with inside(house, agent):
+            return view(request, house, *args, **kwargs)
+
+    return page
+
+
+def agent_of(request: HttpRequest) -> Agent:
+    """Who asks; the page is for somebody who came in."""
+    if not isinstance(request.user, Agent):
+        raise NotFound
+    return request.user
+
+
+def told(response: HttpResponse, sentence: str) -> HttpResponse:
+    """Let the page say something when htmx gets this answer. Headers are Latin-1, so the sentence is quoted."""
+    response.headers["X-Told"] = quote(sentence)
+    return response
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Where everybody lands who is not in: paste a link."""
+    wanted = request.GET.get("next", "")
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}):
+        request.session["next"] = wanted
+    pasted = request.POST.get("link", "").strip().rstrip("/")
+    if pasted:
+        return redirect("sign_in_link", pasted.rpartition("/")[2][:100] or "none")
+    return render(request, "houses/sign_in.html")
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
+    """A one-time link: looking at it, as mail scanners do, does not use it up."""
+    link = SignInLink.objects.waiting(secret)
+    if link is None:
+        detail = "This sign-in link was used or has expired; ask for a new one."
+        return render(request, "houses/sign_in.html", {"detail": detail}, status=401)
+    if request.method != "POST":
+        return render(request, "houses/sign_in.html", {"token": secret, "agent": link.agent})
+    wanted = request.session.get("next") or settings.LOGIN_REDIRECT_URL
+    login(request, SignInLink.objects.use(secret), backend="django.contrib.auth.backends.ModelBackend")
+    return redirect(wanted)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("sign_in")
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    """The only house, if there is only one."""
+    mine = houses_of(agent_of(request))
+    return redirect("house", mine[0].pk) if len(mine) == 1 else redirect("houses")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def houses(request: HttpRequest) -> HttpResponse:
+    agent, context, status = agent_of(request), {}, 200
+    if request.method == "POST":
+        try:
+            return redirect("house", House.objects.found(request.POST.get("name", ""), by=agent).pk)
+        except Refused as refused:
+            context, status = {"detail": refused.detail}, refused.status
+    with as_agent(agent):
+        roles = dict(Member.objects.filter(agent=agent).values_list("house_id", "role"))
+    mine = [{"id": house.pk, "name": house.name, "my_role": roles.get(house.pk)} for house in houses_of(agent)]
+    return render(request, "houses/houses.html", {"houses": mine, **context}, status=status)
+
+
+@in_house
+@require_http_methods(["GET", "POST"])
+def members(request: HttpRequest, house: House) -> HttpResponse:
+    """Who is in the house. What is shown once is rendered into the answer itself and never stored."""
+    if request.method != "POST":
+        return _members(request, house)
+    try:
+        with transaction.atomic():
+            return _members(request, house, once=_admit(request, house))
+    except Refused as refused:
+        return _members(request, house, detail=refused.detail, status=refused.status)
+
+
+def _members(request: HttpRequest, house: House, status: int = 200, **more: Any) -> HttpResponse:
+    everybody = Member.objects.select_related("agent").order_by("joined_at")
+    mine = Member.objects.of(agent_of(request))
+    context = {"house": house, "members": everybody, "mine": mine, "runtimes": RUNTIMES, "here": "settings", **more}
+    response = render(request, "houses/members.html", context, status=status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _admit(request: HttpRequest, house: House) -> dict[str, str] | None:
+    by, name = agent_of(request), request.POST.get("name", "").strip()[:80]
+    Member.objects.require_owner(by)
+    if request.POST.get("kind") == "bot":
+        if not name or request.POST.get("runtime") not in RUNTIMES:
+            raise Invalid("A bot needs a name and a runtime.")
+        bot = Agent.objects.create_bot(name, request.POST["runtime"])
+        house.admit(bot, by=by)
+        return _token_once(bot, by)
+    email = Agent.objects.normalize_email(request.POST.get("email", "").strip())
+    if "@" not in email:
+        raise Invalid("A person is added by an e-mail address.")
+    known = Agent.objects.filter(email__iexact=email).first()
+    person = known or Agent.objects.create_human(name or email.partition("@")[0], email)
+    house.admit(person, by=by)
+    # A link signs in as its person everywhere, so an owner gets one only for somebody who is new to this installation.
+    if known:
+        words = f"{known} was here before and comes in as always."
+        return {"title": f"{known} is in {house}", "words": words, "value": request.build_absolute_uri("/")}
+    link = request.build_absolute_uri(reverse("sign_in_link", args=[SignInLink.objects.make(person)]))
+    words = f"Send this link to {person}; it signs them in once, within a day. It is shown this once."
+    return {"title": f"{person} can come in", "words": words, "value": link}
+
+
+def _token_once(bot: Agent, by: Agent) -> dict[str, str]:
+    _, text = Token.objects.mint(bot, "made under Settings", by=by)
+    words = "The token speaks for it in this house for 90 days. It is shown this once."
+    return {"title": f"{bot} comes in with this token", "words": words, "value": text}
+
+
+@in_house
+@require_POST
+def member(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
+    """Change a role, or take somebody out."""
+    found = Member.objects.select_related("agent").filter(agent_id=agent_id).first()
+    if found is None:
+        raise NotFound("Nobody of that id is in this house.")
+    by = agent_of(request)
+    if "remove" in request.POST:
+        found.leave(by=by)
+        return redirect("houses" if found.agent_id == by.pk else reverse("members", args=[house.pk]))
+    found.change_role(request.POST.get("role", ""), by=by)
+    return redirect("members", house.pk)
+
+
+@in_house
+@require_POST
+def bot_token(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
+    """Another token for a bot of the house."""
+    found = Member.objects.select_related("agent").filter(agent_id=agent_id).first()
+    if found is None:
+        raise NotFound("No bot of that id is in this house.")
+    return _members(request, house, once=_token_once(found.agent, agent_of(request)))
+
+
+@in_house
+@require_http_methods(["GET", "POST"])
+def secrets(request: HttpRequest, house: House) -> HttpResponse:
+    """Names and no values."""
+    context, status = {}, 200
+    if request.method == "POST":
+        try:
+            with transaction.atomic():
+                Secret.objects.put(request.POST.get("name", ""), request.POST.get("value", ""), by=agent_of(request))
+            return redirect("secrets", house.pk)
+        except Refused as refused:
+            context, status = {"detail": refused.detail, "name": request.POST.get("name", "")}, refused.status
+    context |= {"house": house, "secrets": Secret.objects.order_by("name"), "here": "settings"}
+    return render(request, "houses/secrets.html", context, status=status)
+
+
+@in_house
+@require_POST
+def secret(request: HttpRequest, house: House, name: str) -> HttpResponse:
+    """A new value, or none any more."""
+    found = Secret.objects.filter(name=name).first()
+    if found is None:
+        raise NotFound(f"This house has no secret {name}.")
+    if "delete" in request.POST:
+        found.forget(by=agent_of(request))
+    else:
+        Secret.objects.put(name, request.POST.get("value", ""), by=agent_of(request))
+    return redirect("secrets", house.pk)
+
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("sign-in/", sign_in, name="sign_in"),
+    path("sign-in/<str:secret>/", sign_in_link, name="sign_in_link"),
+    path("sign-out/", sign_out, name="sign_out"),
+    path("houses/", houses, name="houses"),
+    path("houses/<str:house_id>/settings/members/", members, name="members"),
+    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/", member, name="member"),
+    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/token/", bot_token, name="bot_token"),
+    path("houses/<str:house_id>/settings/secrets/", secrets, name="secrets"),
+    path("houses/<str:house_id>/settings/secrets/<str:name>/", secret, name="secret"),
+]

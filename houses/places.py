@@ -1,0 +1,137 @@
+"""Houses and who is in them (seed 003, tables `houses` and `members`)."""
+
+from typing import Self
+
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from houses.agents import Agent
+from houses.constraints import CURRENT_AGENT, CURRENT_HOUSE, HouseOwned, References
+from houses.ids import ShortIdField
+from houses.refusals import Forbidden, Invalid
+from houses.tenancy import inside
+
+OWNER, MEMBER = "owner", "member"
+
+
+class HouseQuerySet(models.QuerySet["House"]):
+    """Houses, as far as row-level security shows them."""
+
+    def found(self, name: str, *, by: Agent) -> "House":
+        """A new house with its founder as owner. The id comes first: nothing may be written outside of a house."""
+        if not name.strip():
+            raise Invalid("A house needs a name.")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT generate_short_id()")
+            (house_id,) = cursor.fetchone()
+        with inside(house_id, by):
+            house = self.create(pk=house_id, name=name.strip()[:200])
+            Member.objects.create(house=house, agent=by, role=OWNER)
+        return house
+
+
+class House(models.Model):
+    """A tenant: the only privacy boundary. Everything below belongs to exactly one house."""
+
+    id = ShortIdField()
+    name = models.TextField()
+    # Circular with environments.house_id, so a soft pointer, as in the seed.
+    default_environment_id = models.TextField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = HouseQuerySet.as_manager()
+
+    class Meta:
+        db_table = "houses"
+        constraints = [
+            HouseOwned(
+                name="a_house_is_seen_from_inside",
+                column="id",
+                also_read=f'"id" IN (SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT})',
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def admit(self, agent: Agent, *, role: str = MEMBER, by: Agent) -> "Member":
+        """Let an agent in, or change what they may do. Saying it twice does it once."""
+        Member.objects.require_owner(by)
+        if role not in (OWNER, MEMBER):
+            raise Invalid("A member's role is either owner or member.")
+        if agent.is_bot and role == OWNER:
+            raise Invalid("A bot is always a plain member; people own houses.")
+        member, _ = Member.objects.get_or_create(house=self, agent=agent, defaults={"role": role})
+        if member.role != role:
+            member.change_role(role, by=by)
+        return member
+
+
+class MemberQuerySet(models.QuerySet["Member"]):
+    """Who is in the house."""
+
+    def owners(self) -> Self:
+        return self.filter(role=OWNER)
+
+    def of(self, agent: Agent) -> "Member | None":
+        return self.filter(agent=agent).first()
+
+    def require_owner(self, agent: Agent) -> None:
+        """Refuse whoever does not own the house we are inside of."""
+        if not self.owners().filter(agent=agent).exists():
+            raise Forbidden("Only an owner of this house can do that.")
+
+
+class Member(models.Model):
+    """An agent in a house, with a role."""
+
+    pk = models.CompositePrimaryKey("house_id", "agent_id")
+    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="members", db_index=False)
+    agent = models.ForeignKey(
+        Agent, on_delete=models.CASCADE, db_constraint=False, related_name="memberships", db_index=False
+    )
+    role = models.TextField(choices=[(OWNER, "owner"), (MEMBER, "member")])
+    joined_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = MemberQuerySet.as_manager()
+
+    class Meta:
+        db_table = "members"
+        constraints = [
+            models.CheckConstraint(name="a_member_owns_or_belongs", condition=Q(role__in=[OWNER, MEMBER])),
+            References(
+                name="a_member_is_an_agent", fields=("agent",), to="houses.Agent", on_delete="cascade"
+            ),
+            HouseOwned(
+                name="members_are_seen_from_inside",
+                also_read=f'"agent_id" = {CURRENT_AGENT} AND {CURRENT_HOUSE} IS NULL',
+            ),
+        ]
+        indexes = [models.Index(fields=["agent"], name="members_of_an_agent")]
+
+    def __str__(self) -> str:
+        return f"{self.agent} ({self.role})"
+
+    def change_role(self, role: str, *, by: Agent) -> None:
+        Member.objects.require_owner(by)
+        if role not in (OWNER, MEMBER):
+            raise Invalid("A member's role is either owner or member.")
+        if role == OWNER and self.agent.is_bot:
+            raise Invalid("A bot is always a plain member; people own houses.")
+        self._keep_an_owner(unless=role == OWNER)
+        Member.objects.filter(agent_id=self.agent_id).update(role=role)
+        self.role = role
+
+    def leave(self, *, by: Agent) -> None:
+        """Take an agent out of the house; anyone may leave, only owners send others away."""
+        if by.pk != self.agent_id:
+            Member.objects.require_owner(by)
+        self._keep_an_owner()
+        Member.objects.filter(agent_id=self.agent_id).delete()
+
+    def _keep_an_owner(self, unless: bool = False) -> None:
+        # The rows are locked so that two owners cannot demote each other at the same moment.
+        owners = list(Member.objects.owners().select_for_update().values_list("agent_id", flat=True))
+        if not unless and owners == [self.agent_id]:
+            raise Forbidden("A house keeps at least one owner; make somebody else an owner first.")

@@ -1,0 +1,47 @@
+"""No is a sentence with a code: the one family of errors that people and bots get to read."""
+
+
+class Refused(Exception):
+    """Something was asked that cannot be done; `detail` says what happened and what to do.
+
+    `code` is stable and for programs, `detail` is for people, `status` is the HTTP status an edge answers with.
+    A refused request leaves nothing behind.
+    """
+
+    code = "refused"
+    status = 409
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class NotFound(Refused):
+    """It is not there, or it is not yours: the answer is the same for both."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self, detail: str = "There is nothing here under that address.") -> None:
+        super().__init__(detail)
+
+
+class Forbidden(Refused):
+    """You may see it, but this is not yours to do."""
+
+    code = "forbidden"
+    status = 403
+
+
+class Invalid(Refused):
+    """What was sent cannot be understood or kept."""
+
+    code = "invalid"
+    status = 400
+
+
+class TooLarge(Refused):
+    """More bytes than this place takes."""
+
+    code = "too_large"
+    status = 413

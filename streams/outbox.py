@@ -1,0 +1,121 @@
+"""The one way in for events: announced with the row change they tell of, then relayed to the stream exactly once, in order.
+
+`announce` writes a row in the caller's transaction. After the commit `relay` appends what waits with an idempotent
+producer whose sequence is the row's position in its stream, and deletes what the server has; a crash in between is
+mended by the next relay, because the server knows the sequence (DESIGN.md, section 2; protocol 5.2.1).
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+
+from houses.agents import Agent
+from houses.tenancy import inside
+from streams.client import Producer, StreamError, Streams
+from streams.events import Event
+from streams.models import Outbox, Stream
+
+logger = logging.getLogger(__name__)
+PRODUCER = "outbox"
+AT_ONCE = 200  # rows read in one go
+PATIENCE = 0.5  # seconds: whoever waits for a commit does not wait for a stream server to come back, the sweep does
+
+
+class Storied(Protocol):
+    """Anything with a stream of its own."""
+
+    house_id: str
+    stream_id: str
+
+
+def open_stream(house_id: str) -> str:
+    """A new stream's address. The log itself is made when the first event is relayed."""
+    return Stream.objects.create(house_id=house_id).pk
+
+
+def announce(subject: Storied, event: Event, *, by: Agent) -> None:
+    """Say that something happened. Needs the transaction of the change it tells of."""
+    stream = Stream.objects.filter(pk=subject.stream_id)
+    # The row lock orders the announcements of concurrent transactions as they commit.
+    stream.update(announced=F("announced") + 1)
+    position = stream.values_list("announced", flat=True).get() - 1
+    Outbox.objects.create(
+        house_id=subject.house_id,
+        stream_id=subject.stream_id,
+        position=position,
+        author=by,
+        kind=event.kind,
+        payload=event.payload,
+    )
+    house_id, stream_id = subject.house_id, subject.stream_id
+    transaction.on_commit(lambda: _relay_now(house_id, stream_id))
+
+
+def relay(house_id: str, stream_id: str) -> int:
+    """Bring what waits to the stream; returns how many events that were. Raises `StreamError` if it cannot be reached."""
+    told = 0
+    with _alone(stream_id):
+        while waiting := _waiting(house_id, stream_id):
+            for row in waiting:
+                _append(house_id, stream_id, row)
+            with inside(house_id):
+                Outbox.objects.filter(stream_id=stream_id, position__lte=waiting[-1].position).delete()
+            told += len(waiting)
+    return told
+
+
+def sweep() -> None:
+    """Relay whatever was left behind by a crash, in every house."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT house_id, stream_id FROM outbox_left_behind()")
+        behind = cursor.fetchall()
+    for house_id, stream_id in behind:
+        _relay_now(house_id, stream_id)
+
+
+def _relay_now(house_id: str, stream_id: str) -> None:
+    if connection.in_atomic_block:  # a test's transaction: what is not committed is not told
+        return
+    try:
+        relay(house_id, stream_id)
+    except StreamError as error:
+        logger.warning("stream %s cannot be reached, its events wait: %s", stream_id, error)
+
+
+def _waiting(house_id: str, stream_id: str) -> list[Outbox]:
+    with inside(house_id):
+        return list(Outbox.objects.filter(house_id=house_id, stream_id=stream_id).order_by("position")[:AT_ONCE])
+
+
+def _append(house_id: str, stream_id: str, row: Outbox) -> None:
+    if row.position == 0:
+        _streams().create(house_id, stream_id)
+    event: dict[str, Any] = {
+        "type": row.kind,
+        "payload": row.payload,
+        "author_agent_id": str(row.author_id),
+        "ts": row.announced_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    _streams().append(house_id, stream_id, [event], Producer(PRODUCER, epoch=0, seq=row.position))
+
+
+@cache
+def _streams() -> Streams:
+    return Streams(settings.STREAMS_URL, settings.STREAMS_KEY, patience=PATIENCE)
+
+
+@contextmanager
+def _alone(stream_id: str) -> Iterator[None]:
+    """One relay per stream at a time, everywhere; the lock goes with the connection if this process dies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 1))", [stream_id])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 1))", [stream_id])
