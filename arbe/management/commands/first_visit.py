@@ -1,0 +1,15 @@
+"""`manage.py first_visit`: an empty installation gets a house to look at."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from arbe.first_visit import seed
+
+
+class Command(BaseCommand):
+    help = "Seed the house Demo, once, if there is nobody here yet."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if seed():
+            self.stdout.write("Seeded the house Demo.")

@@ -1,0 +1,30 @@
+"""Every address of arbe. Streams and websockets are routed before Django, in `arbe.asgi`."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+import artifacts.api
+import artifacts.pages
+import houses.api
+import houses.pages
+import sandboxes.api
+import sandboxes.pages
+import threads.api
+import threads.pages
+from arbe import health
+
+urlpatterns = [
+    path("", include(houses.pages.urlpatterns)),
+    path("", include(threads.pages.urlpatterns)),
+    path("", include(artifacts.pages.urlpatterns)),
+    path("", include(sandboxes.pages.urlpatterns)),
+    path("api/", include(houses.api.urlpatterns)),
+    path("api/", include(threads.api.urlpatterns)),
+    path("api/", include(artifacts.api.urlpatterns)),
+    path("api/", include(sandboxes.api.urlpatterns)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.answer),
+]

@@ -1,0 +1,45 @@
+"""The janitor compares the machines that there are with the rows that there should be, both ways."""
+
+import logging
+import time
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from houses.tenancy import inside
+from sandboxes.models import Sandbox
+from sandboxes.providers import DEFAULT, provider
+
+logger = logging.getLogger(__name__)
+EVERY = 60.0  # seconds
+
+_last = -EVERY
+
+
+def sweep() -> None:
+    """About once a minute: bury rows without a machine, destroy machines without a living row."""
+    global _last
+    if time.monotonic() - _last >= EVERY:
+        _last = time.monotonic()
+        compare()
+
+
+def compare() -> tuple[int, int]:
+    """How many rows were buried and how many machines destroyed."""
+    machine = provider(DEFAULT)
+    there = set(machine.list())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT house_id, id, provider_ref, status FROM sandboxes_known() WHERE provider = %s", [DEFAULT])
+        known = cursor.fetchall()
+    gone = [(house, row) for house, row, ref, status in known if status == "live" and ref not in there]
+    for house_id, sandbox_id in gone:
+        with inside(house_id):
+            Sandbox.objects.live().filter(pk=sandbox_id).update(status="dead", destroyed_at=Now())
+        logger.warning("sandbox %s has no machine any more; its threads resume from its last snapshot", sandbox_id)
+    # A pending row's machine carries the row's id, so that it is never taken for an orphan.
+    kept = {ref or row for _, row, ref, status in known if status != "dead"}
+    orphans = there - kept
+    for ref in orphans:
+        machine.destroy(ref)
+        logger.warning("machine %s belonged to nobody and was destroyed", ref)
+    return len(gone), len(orphans)

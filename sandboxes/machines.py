@@ -1,0 +1,192 @@
+"""Sandboxes: a machine and a working tree, disposable, made on first need (seed 003, table `sandboxes`)."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from django.db import connection, models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from artifacts.merge import merge
+from artifacts.models import Repository
+from houses.constraints import HouseOwned, SameHouse
+from houses.ids import ShortIdField
+from houses.places import House
+from houses.refusals import Refused
+from houses.tenancy import inside
+from sandboxes.environments import Environment
+from artifacts.tree import Snapshot
+from sandboxes.provider import Exec, Provider
+from sandboxes.providers import DEFAULT, provider
+
+PENDING, LIVE, DEAD = "pending", "live", "dead"
+
+
+class SetupFailed(Refused):
+    """The environment's set-up script did not end well."""
+
+    code = "setup_failed"
+
+
+class SandboxQuerySet(models.QuerySet["Sandbox"]):
+    """The house's machines."""
+
+    def live(self) -> Self:
+        return self.filter(status=LIVE)
+
+    def born(self, environment: Environment, *, from_: "Sandbox | None" = None) -> "Sandbox":
+        """A row before its machine; with `from_`, one that will have the tree of the dead machine."""
+        return self.create(
+            house_id=environment.house_id,
+            environment=environment,
+            provider=DEFAULT,
+            tree=from_.tree if from_ else None,
+            base_tree=from_.base_tree if from_ else None,
+            snapshot=from_.snapshot if from_ else None,
+        )
+
+
+class Sandbox(models.Model):
+    """A disposable machine with a working tree, born from an environment. Threads point at it."""
+
+    id = ShortIdField()
+    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="sandboxes")
+    environment = models.ForeignKey(
+        Environment, on_delete=models.DO_NOTHING, db_constraint=False, related_name="sandboxes"
+    )
+    provider = models.TextField()
+    provider_ref = models.TextField(null=True, blank=True)
+    status = models.TextField(
+        db_default=PENDING, default=PENDING, choices=[(PENDING, "pending"), (LIVE, "live"), (DEAD, "dead")]
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    destroyed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # What the folder holds (as of the last look), what of that the branch has already, and the last kept commit of it.
+    tree = models.TextField(null=True, editable=False)
+    base_tree = models.TextField(null=True, editable=False)
+    snapshot = models.TextField(null=True, editable=False)
+
+    objects = SandboxQuerySet.as_manager()
+
+    class Meta:
+        db_table = "sandboxes"
+        verbose_name_plural = "sandboxes"
+        constraints = [
+            models.CheckConstraint(
+                name="a_sandbox_is_pending_live_or_dead", condition=Q(status__in=[PENDING, LIVE, DEAD])
+            ),
+            models.UniqueConstraint(name="sandboxes_house_id", fields=["house", "id"]),
+            SameHouse(
+                name="a_sandbox_is_built_from_its_houses_recipe",
+                fields=("house", "environment"),
+                to="sandboxes.Environment",
+            ),
+            HouseOwned(name="sandboxes_stay_in_their_house"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.pk}"
+
+    @property
+    def machine(self) -> Provider:
+        return provider(self.provider)
+
+    @property
+    def ref(self) -> str:
+        return self.provider_ref or self.pk
+
+    def make_ready(self) -> float:
+        """Make the machine of a pending row, with its tree and set-up done; returns the seconds it took.
+
+        Call it outside of any transaction and while `alone`. Raises `ProviderError`, `SetupFailed`.
+        """
+        began = time.monotonic()
+        with inside(self.house_id):
+            repository = self.environment.repository
+            environment, tree = self.environment, self.tree or repository.tree
+        ref = self.machine.create(self.pk, environment.limits)
+        self.machine.restore(ref, repository.bare.path, tree)
+        self._set_up(ref, environment)
+        with inside(self.house_id):
+            Sandbox.objects.filter(pk=self.pk).update(
+                status=LIVE, provider_ref=ref, tree=tree, base_tree=self.base_tree or tree
+            )
+            self.refresh_from_db()
+        return time.monotonic() - began
+
+    def level(self, repository: Repository) -> list[str]:
+        """Bring what is new on the branch into the tree; returns the paths that were changed on both sides, untouched."""
+        assert self.tree and self.base_tree
+        head = repository.tree
+        if head == self.base_tree:
+            return []
+        merged = merge(repository.bare, self.base_tree, self.tree, head)
+        if merged.tree != self.tree:
+            self.machine.restore(self.ref, repository.bare.path, merged.tree)
+        # Where both sides changed a file the tree keeps its own, and the base its old one: the next landing says so again.
+        base = repository.bare.oids(self.base_tree, list(merged.conflicts))
+        self._remember(tree=merged.tree, base_tree=repository.bare.edit(head, base) if merged.conflicts else head)
+        return list(merged.conflicts)
+
+    def look(self, repository: Repository) -> Snapshot:
+        """The tree as it is now, untracked files too, in the repository's object store."""
+        seen = self.machine.snapshot(self.ref, repository.bare.path)
+        self._remember(tree=seen.tree)
+        return seen
+
+    def _remember(self, **known: str) -> None:
+        with inside(self.house_id):
+            Sandbox.objects.filter(pk=self.pk).update(**known)
+        for name, value in known.items():
+            setattr(self, name, value)
+
+    def is_alive(self) -> bool:
+        return self.status == LIVE and self.machine.alive(self.ref)
+
+    def destroy(self) -> None:
+        """Let the machine go; its last snapshot stays, so that a thread can resume from it."""
+        self.bury()
+        self.machine.destroy(self.ref)
+
+    def bury(self) -> None:
+        """The machine is gone: say so in the row."""
+        with inside(self.house_id):
+            Sandbox.objects.exclude(status=DEAD).filter(pk=self.pk).update(status=DEAD, destroyed_at=Now())
+        self.status = DEAD
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One at a time makes, levels, starts in or looks at this machine. Held outside of transactions."""
+        if transaction.get_connection().in_atomic_block:
+            raise RuntimeError("a machine is not waited for inside a transaction")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 2))", [self.pk])
+            try:
+                with inside(self.house_id):
+                    self.refresh_from_db()
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", [self.pk])
+
+    def _set_up(self, ref: str, environment: Environment) -> None:
+        script = environment.config.get("setup", "").strip()
+        if not script:
+            return
+        self.machine.exec(
+            ref,
+            Exec(
+                process_id="setup",
+                command=script,
+                env=environment.variables(),
+                limits=environment.limits,
+                network=bool(environment.config.get("network")),
+            ),
+        )
+        while (ended := self.machine.poll(ref, "setup")) is None:
+            self.machine.wait(ref, "setup", sys.maxsize, timeout=1)
+        if ended.code != 0:
+            said = self.machine.read(ref, "setup", max(0, ended.output_bytes - 2000), 2000).decode(errors="replace")
+            raise SetupFailed(f"The set-up of {environment.name} ended with {ended.code}: {said.strip()[-800:]}")

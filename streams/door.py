@@ -1,0 +1,97 @@
+"""Who may touch a stream: arbe itself, and the members of the house it belongs to. One check, at one place."""
+
+import hmac
+import time
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.utils.crypto import constant_time_compare
+
+from houses.agents import Agent
+from houses.credentials import Token
+from houses.membership import is_member
+from houses.refusals import Refused
+from streams.refusals import NoStream, Refusal
+from streams.wire import Caller, Scope
+
+AGAIN = 1.0  # seconds for which an answer about membership holds: revoked means closed, within that time
+
+
+class HouseDoor:
+    """Admits the internal key, a bot's token or a person's session, and asks again while a tail lives."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[float, bool]] = {}
+
+    async def admit(self, scope: Scope) -> Caller:
+        headers = dict(scope["headers"])
+        bearer = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ").strip()
+        if bearer and hmac.compare_digest(bearer.encode(), settings.STREAMS_KEY.encode()):
+            return Caller(internal=True)
+        try:
+            agent_id = await _whose(bearer, headers.get(b"cookie", b"").decode("latin-1"), scope)
+        except Refused as refused:
+            raise Refusal(refused.status, refused.code, refused.detail) from refused
+        house = str(scope.get("house", ""))
+        if agent_id is None:
+            raise Refusal(401, "unauthenticated", "Sign in, or send a token: Authorization: Bearer arbe_…")
+        caller = Caller(internal=False, agent_id=str(agent_id), house_id=house)
+        if not house or not await self.still(caller, house):
+            raise NoStream("There is no such stream.")
+        return caller
+
+    async def still(self, caller: Caller, house: str) -> bool:
+        """Whether the caller is (still) in the house; asked of the database at most once a second for each pair."""
+        if caller.internal:
+            return True
+        key, now = (house, str(caller.agent_id)), time.monotonic()
+        at, answer = self._known.get(key, (-AGAIN, False))
+        if now - at >= AGAIN:
+            answer = await sync_to_async(is_member, thread_sensitive=False)(house, str(caller.agent_id))
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[key] = (now, answer)
+        return answer
+
+
+@sync_to_async(thread_sensitive=False)
+def _whose(bearer: str, cookie: str, scope: Scope) -> UUID | None:
+    if bearer:
+        token = Token.objects.read(bearer)
+        if token.house_id != scope.get("house"):
+            raise NoSuchHouse
+        return token.agent_id
+    if scope["method"] not in ("GET", "HEAD"):  # a browser's cookie alone must not write: that is what forms are for
+        return None
+    return _session_agent(cookie)
+
+
+class NoSuchHouse(Refused):
+    """The token is for another house."""
+
+    code = "no_stream"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is no such stream.")
+
+
+def _session_agent(cookie: str) -> UUID | None:
+    try:
+        morsel = SimpleCookie(cookie).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return None
+    if morsel is None:
+        return None
+    session: Any = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value)
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS or SESSION_KEY not in session:
+        return None
+    agent = Agent.objects.filter(pk=session[SESSION_KEY], is_active=True).first()
+    if agent is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), agent.get_session_auth_hash()):
+        return None
+    return agent.pk

@@ -1,0 +1,140 @@
+"""What server and door agree on: who calls, what a request carries, how an answer is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+import orjson
+
+from streams.log import Producer
+from streams.refusals import Malformed, Refusal, TooLarge
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Ring = Callable[[str, str, str], Awaitable[None]]
+
+MOST_BODY = 8 << 20
+MOST_MESSAGE = 1 << 20
+_NUMBER = re.compile(r"\d{1,16}", re.ASCII)
+ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is at the door: arbe itself, or an agent in a house."""
+
+    internal: bool
+    agent_id: str | None = None
+    house_id: str = ""
+    may_append: bool = True
+    may_create: bool = False
+
+
+class Door(Protocol):
+    """Decides who comes in. `scope["house"]` and `scope["stream"]` name what is asked for."""
+
+    async def admit(self, scope: Scope) -> Caller:
+        """The caller, or a Refusal."""
+        ...
+
+    async def still(self, caller: Caller, house: str) -> bool:
+        """Whether a caller who follows a stream of this house may go on doing so."""
+        ...
+
+
+class OpenDoor:
+    """Everybody is arbe itself: for tests, and for a server that only this machine can reach."""
+
+    async def admit(self, scope: Scope) -> Caller:
+        return Caller(internal=True)
+
+    async def still(self, caller: Caller, house: str) -> bool:
+        return True
+
+
+class Request:
+    """One HTTP request for one stream."""
+
+    def __init__(self, scope: Scope, receive: Receive, name: str) -> None:
+        self.scope, self.receive, self.name = scope, receive, name
+        self.house, _, self.stream = name.rpartition("/") if name.count("/") == 1 else ("", "", name)
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        raw = self.scope["query_string"].decode("latin-1")
+        return parse_qs(raw, keep_blank_values=True) if raw else {}
+
+    def header(self, name: bytes) -> str | None:
+        found = self.headers.get(name)
+        return None if found is None else found.decode("latin-1")
+
+    def says(self, name: bytes) -> bool:
+        return self.headers.get(name, b"").strip().lower() == b"true"
+
+    def one(self, name: str) -> str | None:
+        found = self.query.get(name)
+        if found is None:
+            return None
+        if len(found) != 1:
+            raise Malformed(f"The parameter {name} may be given once.")
+        return found[0]
+
+    def number(self, name: str, most: int) -> int | None:
+        text = self.one(name)
+        if text is None:
+            return None
+        if not _NUMBER.fullmatch(text) or int(text) < 1:
+            raise Malformed(f"The parameter {name} is a whole number above zero.")
+        return min(int(text), most)
+
+    async def body(self) -> bytes:
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > MOST_BODY:
+            raise TooLarge(f"A request may hold {MOST_BODY >> 20} MB.")
+        parts, size, more = [], 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Malformed("The request ended before its body did.")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > MOST_BODY:
+                raise TooLarge(f"A request may hold {MOST_BODY >> 20} MB.")
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def producer(self) -> Producer | None:
+        name, epoch, seq = map(self.header, (b"producer-id", b"producer-epoch", b"producer-seq"))
+        if name is epoch is seq is None:
+            return None
+        if not name or epoch is None or seq is None:
+            raise Malformed("Producer-Id, Producer-Epoch and Producer-Seq come together, and the id is not empty.")
+        for text in (epoch, seq):
+            if not _NUMBER.fullmatch(text) or int(text) >= 1 << 53:
+                raise Malformed("Producer-Epoch and Producer-Seq are whole numbers below 2^53.")
+        return Producer(name, int(epoch), int(seq))
+
+
+async def answer(send: Send, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+    lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+    if status not in (204, 304):
+        lines.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": [*lines, *ALWAYS]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, refusal: Refusal, bodiless: bool = False) -> None:
+    text = orjson.dumps({"code": refusal.code, "detail": refusal.args[0]})
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"} | refusal.headers
+    await answer(send, refusal.status, headers, b"" if bodiless else text)

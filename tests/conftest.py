@@ -1,0 +1,128 @@
+"""The cast, and the ground they stand on: real Postgres and Redis, started once, connected as the app role.
+
+Oak and Elm are next door to each other; Ada founded Oak, Bo is in it, Cy lives in Elm; Scribe is Oak's bot.
+"""
+
+import base64
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from tests import services
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[services.Services]:
+    """Embedded Postgres and Redis for this session."""
+    ground = services.start()
+    yield ground
+    ground.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(running: services.Services, django_db_blocker) -> Iterator[None]:
+    """Point Django at the embedded database, as each role, and migrate as the owner."""
+    from django.conf import settings
+
+    from arbe.settings import _database
+
+    for alias, url in {
+        "default": running.urls.app,
+        "owner": running.urls.owner,
+        "operator": running.urls.operator,
+    }.items():
+        connections[alias].settings_dict.update(_database(url))
+        connections[alias].close()
+    settings.REDIS_URL = running.redis.url
+    for queue in settings.RQ_QUEUES.values():
+        queue["URL"] = running.redis.url
+    settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [running.redis.url]
+    settings.VAULT_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    with django_db_blocker.unblock():
+        call_command("migrate", database="owner", verbosity=0)
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+
+
+@pytest.fixture(autouse=True)
+def var(settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what lasts, for this test alone."""
+    folder = Path(tempfile.mkdtemp(prefix="arbe-var-"))
+    settings.ARBE_VAR = folder
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ada(db):
+    return _person("Ada", "ada@oak.example")
+
+
+@pytest.fixture
+def bo(db, oak):
+    return _member(_person("Bo", "bo@oak.example"), oak)
+
+
+@pytest.fixture
+def cy(db):
+    return _person("Cy", "cy@elm.example")
+
+
+@pytest.fixture
+def oak(ada):
+    from houses.models import House
+
+    return House.objects.found("Oak", by=ada)
+
+
+@pytest.fixture
+def elm(cy):
+    from houses.models import House
+
+    return House.objects.found("Elm", by=cy)
+
+
+@pytest.fixture
+def scribe(oak):
+    from houses.models import Agent
+
+    return _member(Agent.objects.create_bot("Scribe", "pi"), oak)
+
+
+@pytest.fixture
+def client_of() -> Callable:
+    """A signed-in browser of an agent, without the browser."""
+    from django.test import Client
+
+    def signed_in(agent, **options):
+        client = Client(**options)
+        client.force_login(agent)
+        return client
+
+    return signed_in
+
+
+def _person(name: str, email: str):
+    from houses.models import Agent
+
+    return Agent.objects.create_human(name, email, "correct horse battery staple")
+
+
+def _member(agent, house):
+    from houses.models import Member
+    from houses.tenancy import inside
+
+    with inside(house, agent):
+        Member.objects.create(house=house, agent=agent, role="member")
+    return agent
+
+
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright keeps an event loop in the tests' own thread

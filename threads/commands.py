@@ -1,0 +1,216 @@
+"""Commands: one piece of work on a sandbox, inline in a thread. The row is the queue; Redis is the doorbell."""
+
+from datetime import timedelta
+from typing import Self
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from houses.agents import Agent
+from houses.constraints import HouseOwned, SameHouse
+from houses.ids import ShortIdField
+from houses.places import House
+from sandboxes.models import Environment, Sandbox
+from streams.outbox import announce
+from threads.bell import ring_make, ring_stop
+from threads.events import CommandFinished
+from threads.thread import Thread
+
+QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
+STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED)
+LEASE = timedelta(seconds=6)  # a worker that has not said so for this long is no longer following
+STARTING = timedelta(seconds=60)  # the same while a machine is made: set-up scripts take their time
+
+
+class CommandQuerySet(models.QuerySet["Command"]):
+    """The house's commands."""
+
+    def unfinished(self) -> Self:
+        return self.filter(status__in=[QUEUED, RUNNING])
+
+    def started_in(self, sandbox: Sandbox) -> Self:
+        """What runs on that machine right now."""
+        return self.filter(sandbox=sandbox, status=RUNNING, started_at__isnull=False)
+
+    def due(self) -> Self:
+        """Waiting for a worker: never begun, or its worker went away."""
+        return self.filter(Q(status=QUEUED) | Q(status=RUNNING, leased_until__lt=Now()))
+
+    @transaction.atomic
+    def claim(self, command_id: str) -> "Command | None":
+        """The command, for the one worker that gets it; None if it has another, or is over."""
+        command = self.due().select_for_update(skip_locked=True).filter(pk=command_id).first()
+        if command is None:
+            return None
+        command.status, command.leased_until = RUNNING, timezone.now() + STARTING
+        command.save(update_fields=["status", "leased_until"])
+        return command
+
+
+class Command(models.Model):
+    """Somebody asked for `text` to be run; this is how far it is."""
+
+    id = ShortIdField()
+    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False)
+    thread = models.ForeignKey(Thread, on_delete=models.DO_NOTHING, db_constraint=False, related_name="commands")
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="commands")
+    make = models.ForeignKey(
+        "threads.Make", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="commands"
+    )
+    step = models.TextField(default="", db_default="", blank=True)  # which one of it
+    targets = models.JSONField(db_default=[], default=list)  # what a make expects of it
+    text = models.TextField()
+    status = models.TextField(default=QUEUED, db_default=QUEUED, choices=[(status, status) for status in STATUSES])
+    exit_code = models.IntegerField(null=True)
+    reason = models.TextField(default="", db_default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    environment = models.ForeignKey(
+        Environment, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+    )
+    sandbox = models.ForeignKey(
+        Sandbox, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="commands"
+    )
+    stop_asked_by = models.ForeignKey(Agent, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    leased_until = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(null=True)
+    # The tree as the command found it; and whether another one worked in it at the same time.
+    before_tree = models.TextField(null=True)
+    overlapped = models.BooleanField(default=False, db_default=False)
+    # Output: chunk `sequence` is bytes `poured` to `pouring`; written before it is appended, so that whoever takes over
+    # appends the very same chunk again, which the stream server knows to be a duplicate.
+    sequence = models.IntegerField(default=-1, db_default=-1)
+    poured = models.BigIntegerField(default=0, db_default=0)
+    pouring = models.BigIntegerField(default=0, db_default=0)
+    style = models.TextField(default="", db_default="", blank=True)
+    redactions = models.JSONField(default=dict, db_default={})
+
+    objects = CommandQuerySet.as_manager()
+
+    class Meta:
+        db_table = "commands"
+        constraints = [
+            models.CheckConstraint(name="a_command_is_somewhere_on_its_way", condition=Q(status__in=STATUSES)),
+            models.UniqueConstraint(name="commands_house_id", fields=["house", "id"]),
+            SameHouse(
+                name="a_command_is_run_in_its_house",
+                fields=("house", "thread"),
+                to="threads.Thread",
+                on_delete="cascade",
+            ),
+            SameHouse(
+                name="a_commands_recipe_is_of_its_house", fields=("house", "environment"), to="sandboxes.Environment"
+            ),
+            SameHouse(
+                name="a_commands_sandbox_is_of_its_house",
+                fields=("house", "sandbox"),
+                to="sandboxes.Sandbox",
+                on_delete="set null (sandbox_id)",
+            ),
+            SameHouse(
+                name="a_step_is_of_its_makes_house",
+                fields=("house", "make"),
+                to="threads.Make",
+                on_delete="cascade",
+            ),
+            HouseOwned(name="commands_stay_in_their_house"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["house", "status"], name="unfinished_commands", condition=Q(status__in=[QUEUED, RUNNING])
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.text.partition("\n")[0][:80]
+
+    @property
+    def is_over(self) -> bool:
+        return self.status not in (QUEUED, RUNNING)
+
+    @property
+    def seconds(self) -> float:
+        if self.started_at is None:
+            return 0.0
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    @transaction.atomic
+    def stop(self, *, by: Agent) -> None:
+        """End it and everything it started. One that has not begun never will."""
+        command = Command.objects.select_for_update().get(pk=self.pk)
+        if command.status == QUEUED:
+            command.rest(CANCELLED, reason=f"Stopped by {by} before it began.", by=by)
+        elif command.status == RUNNING:
+            Command.objects.filter(pk=self.pk, stop_asked_by=None).update(stop_asked_by=by)
+            house_id, command_id = self.house_id, self.pk
+            transaction.on_commit(lambda: ring_stop(house_id, command_id))
+        self.refresh_from_db()
+
+    def renew(self, lease: timedelta = LEASE) -> bool:
+        """Still following; False if somebody stopped it or it is over."""
+        mine = Command.objects.filter(pk=self.pk, status=RUNNING)
+        return bool(mine.update(leased_until=timezone.now() + lease))
+
+    def note_start(self, *, before_tree: str) -> None:
+        """The machine is about to run it; from here on a new worker does not start it again but reads on."""
+        others = Command.objects.started_in(self.sandbox).exclude(pk=self.pk) if self.sandbox else Command.objects.none()
+        self.overlapped = bool(others.update(overlapped=True))
+        self.before_tree, self.started_at = before_tree, timezone.now()
+        self.leased_until = timezone.now() + LEASE
+        self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until"])
+
+    def note_chunk(self, end: int, *, style: str, redactions: dict[str, int]) -> bool:
+        """The next chunk goes up to byte `end`. False if another worker said so first: then it is theirs to go on."""
+        mine = Command.objects.filter(pk=self.pk, status=RUNNING, sequence=self.sequence)
+        if not mine.update(
+            sequence=F("sequence") + 1, poured=F("pouring"), pouring=end, style=style, redactions=redactions
+        ):
+            return False
+        self.sequence, self.poured, self.pouring = self.sequence + 1, self.pouring, end
+        self.style, self.redactions = style, redactions
+        return True
+
+    def rest(self, status: str, *, reason: str = "", exit_code: int | None = None, by: Agent | None = None) -> None:
+        """It is over without anything to keep."""
+        self.finish(status, reason=reason, exit_code=exit_code, by=by or self.agent)
+
+    def finish(
+        self,
+        status: str,
+        *,
+        by: Agent,
+        reason: str = "",
+        exit_code: int | None = None,
+        changed: list[dict[str, object]] | None = None,
+        snapshot: str | None = None,
+        landed: str | None = None,
+        conflicts: list[str] | None = None,
+        left_out: list[dict[str, object]] | None = None,
+    ) -> None:
+        """Write down how it ended, and tell. Needs a transaction in which the row is locked and unfinished."""
+        self.status, self.exit_code, self.reason = status, exit_code, reason
+        self.finished_at = timezone.now()
+        self.save(update_fields=["status", "exit_code", "reason", "finished_at"])
+        announce(
+            self.thread,
+            CommandFinished(
+                command_id=self.pk,
+                status=status,
+                exit_code=exit_code,
+                seconds=round(self.seconds, 3),
+                reason=reason,
+                changed=changed or [],
+                snapshot=snapshot,
+                landed=landed,
+                conflicts=conflicts or [],
+                left_out=left_out or [],
+                redactions=self.redactions,
+            ),
+            by=by,
+        )
+        if self.make_id:
+            house_id, make_id = self.house_id, self.make_id
+            transaction.on_commit(lambda: ring_make(house_id, make_id))

@@ -1,0 +1,117 @@
+"""The live thread page: a websocket that reads the thread's stream from its own cursor, whenever the bell rings.
+
+The bell carries no content; what is sent is read through the one door, rendered once per process and event, and only
+to somebody who is in the house at that moment.
+"""
+
+import asyncio
+import contextlib
+import re
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
+
+from houses.credentials import Token
+from houses.refusals import Refused
+from houses.tenancy import inside
+from streams.bell import group_of
+from streams.client import AsyncStreams, StreamError
+from streams.door import HouseDoor
+from streams.wire import Caller
+from threads.models import Thread
+from threads.rendering import fragment
+
+AT_ONCE = 200  # events of one frame
+NOT_YOURS, GONE = 4404, 4403  # close codes
+SEQ = re.compile(r"-1|now|\d{16}_\d{16}")
+
+door = HouseDoor()
+
+
+class LiveThread(AsyncJsonWebsocketConsumer):
+    """Sends `{"events": [{"seq", "type", "html"}]}` for everything after the cursor, from `?after=` on."""
+
+    async def connect(self) -> None:
+        where = self.scope["url_route"]["kwargs"]
+        query = dict(part.split("=", 1) for part in self.scope["query_string"].decode().split("&") if "=" in part)
+        self.house_id, self.cursor = where["house"], query.get("after", "-1")
+        self.caller = await self._caller()
+        admitted = self.caller is not None and SEQ.fullmatch(self.cursor) is not None
+        stream_id = await _stream_of(self.house_id, where["thread"]) if admitted and await self._admitted() else None
+        if stream_id is None:
+            await self.accept()  # a browser learns a close code only from a socket that was open
+            return await self.close(NOT_YOURS)
+        self.stream_id, self.rung = stream_id, asyncio.Event()
+        self.streams = AsyncStreams(settings.STREAMS_URL, settings.STREAMS_KEY)
+        await self.channel_layer.group_add(group_of(self.stream_id), self.channel_name)
+        await self.accept()
+        self.rung.set()
+        self.reading = asyncio.create_task(self._read_on())
+
+    async def disconnect(self, code: int) -> None:
+        if not hasattr(self, "reading"):
+            return
+        await self.channel_layer.group_discard(group_of(self.stream_id), self.channel_name)
+        self.reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.reading
+        await self.streams.close()
+
+    async def stream_grew(self, message: dict[str, Any]) -> None:
+        """The bell."""
+        self.rung.set()
+
+    async def _read_on(self) -> None:
+        while True:
+            # A lost ring must not leave somebody behind for long, nor a revoked member on the line.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.rung.wait(), timeout=5)
+            self.rung.clear()
+            if not await self._admitted():
+                return await self.close(GONE)
+            with contextlib.suppress(StreamError):
+                await self._send_new()
+
+    async def _send_new(self) -> None:
+        while True:
+            page = await self.streams.read(self.house_id, self.stream_id, self.cursor, limit=AT_ONCE)
+            if page.events:
+                rendered = await _rendered(self.house_id, page.events)
+                await self.send_json({"events": rendered})
+                self.cursor = page.events[-1]["seq"]
+            if page.up_to_date or not page.events:
+                return
+
+    async def _caller(self) -> Caller | None:
+        user = self.scope.get("user")
+        if user is not None and user.is_authenticated:
+            return Caller(internal=False, agent_id=str(user.pk), house_id=self.house_id)
+        bearer = dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
+        if not bearer:
+            return None
+        try:
+            token = await sync_to_async(Token.objects.read, thread_sensitive=False)(bearer)
+        except Refused:
+            return None
+        if token.house_id != self.house_id:
+            return None
+        return Caller(internal=False, agent_id=str(token.agent_id), house_id=self.house_id)
+
+    async def _admitted(self) -> bool:
+        return self.caller is not None and await door.still(self.caller, self.house_id)
+
+
+@sync_to_async(thread_sensitive=False)
+def _stream_of(house_id: str, thread_id: str) -> str | None:
+    with inside(house_id):
+        return Thread.objects.filter(pk=thread_id).values_list("stream_id", flat=True).first()
+
+
+@sync_to_async(thread_sensitive=False)
+def _rendered(house_id: str, events: list[dict[str, Any]]) -> list[dict[str, str]]:
+    with inside(house_id):
+        return [
+            {"seq": event["seq"], "type": event["type"], "html": fragment(event, house_id)} for event in events
+        ]

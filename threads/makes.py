@@ -1,0 +1,195 @@
+"""Making a target: plan, then only the stale steps, each in a child thread of its own, until nothing is due.
+
+A make holds no process and no lock while its steps run: whenever one rests, `advance` compares again, so a step whose
+inputs came out the same is never started (early cut-off), and independent steps run at once.
+"""
+
+from typing import Any, Self
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from artifacts.models import Repository
+from artifacts.plan import Plan
+from artifacts.steps import Step
+from houses.agents import Agent
+from houses.constraints import HouseOwned, SameHouse
+from houses.ids import ShortIdField
+from houses.places import House
+from houses.refusals import Refused
+from sandboxes.models import Environment
+from streams.outbox import announce
+from threads.bell import ring_make
+from threads.commands import COMPLETED, Command
+from threads.events import MakeFinished, MakePlanned
+from threads.thread import Thread
+
+RUNNING, DONE, FAILED, CANCELLED = "running", "completed", "failed", "cancelled"
+
+
+class MakeQuerySet(models.QuerySet["Make"]):
+    """The house's makes."""
+
+    def running(self) -> Self:
+        return self.filter(status=RUNNING)
+
+    def begin(self, thread: Thread, target: str, *, by: Agent) -> "Make":
+        """Plan, tell, and start. Raises what the plan refuses: an unknown target, a cycle, an edited file."""
+        target = target.strip().removeprefix("./")
+        environment = thread.resolve_environment()
+        same = self.running().filter(thread=thread, target=target).first()
+        if same is not None:  # a double click is one make
+            return same
+        plan = environment.repository.plan(target, environment_digests())
+        make = self.create(
+            house_id=thread.house_id,
+            thread=thread,
+            agent=by,
+            repository=environment.repository,
+            target=target,
+            planned=[step.key for step in plan.steps],
+        )
+        announce(
+            thread, MakePlanned(make_id=make.pk, target=target, steps=described(plan), fresh=plan.fresh), by=by
+        )
+        house_id, make_id = make.house_id, make.pk
+        transaction.on_commit(lambda: ring_make(house_id, make_id))
+        return make
+
+
+class Make(models.Model):
+    """Somebody asked for a target; these are the steps it took."""
+
+    id = ShortIdField()
+    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False)
+    thread = models.ForeignKey(Thread, on_delete=models.DO_NOTHING, db_constraint=False, related_name="makes")
+    repository = models.ForeignKey(Repository, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="+")
+    target = models.TextField()
+    planned = models.JSONField(db_default=[], default=list)  # keys of the steps that may have to run
+    started = models.JSONField(db_default=[], default=list)  # keys of those that did
+    status = models.TextField(
+        default=RUNNING, db_default=RUNNING, choices=[(s, s) for s in (RUNNING, DONE, FAILED, CANCELLED)]
+    )
+    reason = models.TextField(default="", db_default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(null=True)
+
+    objects = MakeQuerySet.as_manager()
+
+    class Meta:
+        db_table = "makes"
+        constraints = [
+            models.CheckConstraint(
+                name="a_make_runs_or_is_over", condition=Q(status__in=[RUNNING, DONE, FAILED, CANCELLED])
+            ),
+            models.UniqueConstraint(name="makes_house_id", fields=["house", "id"]),
+            models.UniqueConstraint(
+                name="one_make_of_a_target_at_a_time", fields=["thread", "target"], condition=Q(status=RUNNING)
+            ),
+            SameHouse(
+                name="a_make_is_asked_in_its_house",
+                fields=("house", "thread"),
+                to="threads.Thread",
+                on_delete="cascade",
+            ),
+            SameHouse(
+                name="a_make_is_of_its_houses_repository",
+                fields=("house", "repository"),
+                to="artifacts.Repository",
+                on_delete="cascade",
+            ),
+            HouseOwned(name="makes_stay_in_their_house"),
+        ]
+        indexes = [models.Index(fields=["house"], name="running_makes", condition=Q(status=RUNNING))]
+
+    def __str__(self) -> str:
+        return f"make {self.target}"
+
+    @transaction.atomic
+    def advance(self) -> None:
+        """Start what is ready; finish when nothing is due, or when a step failed and the others have come to rest."""
+        make = Make.objects.select_for_update().select_related("repository", "thread", "agent").get(pk=self.pk)
+        if make.status != RUNNING:
+            return
+        commands = list(make.commands.all())
+        busy = [command for command in commands if not command.is_over]
+        failed = [command for command in commands if command.is_over and command.status != COMPLETED]
+        if failed:
+            if not busy:
+                make._finish(FAILED, _why(failed[0]))
+            return
+        try:
+            due = make.repository.due(make.target, make._done(busy), environment_digests())
+        except Refused as refused:
+            if not busy:
+                make._finish(FAILED, refused.detail)
+            return
+        ready = [step for step in due.ready if step.key not in make.started]
+        for step in ready:
+            make._start(step)
+        if not ready and not busy:
+            make._finish(DONE, "")
+
+    @transaction.atomic
+    def stop(self, *, by: Agent) -> None:
+        make = Make.objects.select_for_update().get(pk=self.pk)
+        if make.status == RUNNING:
+            make._finish(CANCELLED, f"Stopped by {by}.", by=by)
+            for command in make.commands.unfinished():
+                command.stop(by=by)
+        self.refresh_from_db()
+
+    def _done(self, busy: list[Command]) -> set[str]:
+        """Keys of the steps that came to rest: they are not asked again, whatever came of them."""
+        return set(self.started) - {command.step for command in busy}
+
+    def _start(self, step: Step) -> None:
+        environment = Environment.objects.filter(pk=step.environment).first()
+        child = Thread.objects.open_in(
+            self.house_id,
+            by=self.agent,
+            name=f"make {', '.join(step.outputs)}",
+            parent=self.thread,
+            environment=environment or self.thread.resolve_environment(),
+        )
+        child.run(step.command, by=self.agent, make=self, step=step.key, targets=list(step.outputs))
+        self.started = [*self.started, step.key]
+        self.save(update_fields=["started"])
+
+    def _finish(self, status: str, reason: str, *, by: Agent | None = None) -> None:
+        self.status, self.reason, self.finished_at = status, reason, timezone.now()
+        self.save(update_fields=["status", "reason", "finished_at"])
+        ran = Command.objects.filter(make=self, started_at__isnull=False).count()
+        spared = len(set(self.planned) - set(self.started)) if status == DONE else 0
+        finished = MakeFinished(
+            make_id=self.pk, target=self.target, status=status, ran=ran, spared=spared, reason=reason
+        )
+        announce(self.thread, finished, by=by or self.agent)
+        for child in self.thread.children.filter(commands__make=self).distinct():
+            child.close(by=self.agent)
+
+
+def _why(command: Command) -> str:
+    how = command.reason or f"it ended with exit code {command.exit_code}."
+    return f"{', '.join(command.targets)} could not be made: {how} Its thread has the whole output."
+
+
+def environment_digests() -> dict[str, str]:
+    """What each environment of the house is now, to compare with what it was when something was made."""
+    return {environment.pk: environment.digest for environment in Environment.objects.all()}
+
+
+def described(plan: Plan) -> list[dict[str, Any]]:
+    """The steps of a plan as an event and the API carry them."""
+    return [
+        {
+            "outputs": list(step.outputs),
+            "command": step.command,
+            "reasons": [str(reason) for reason in step.reasons],
+        }
+        for step in plan.steps
+    ]

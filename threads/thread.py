@@ -1,0 +1,168 @@
+"""Threads: durable, shared logs (seed 003, table `threads`)."""
+
+from typing import Self
+
+import pgtrigger
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from houses.agents import Agent
+from houses.constraints import HouseOwned, References, SameHouse
+from houses.ids import ShortIdField
+from houses.places import House
+from houses.refusals import Invalid
+from sandboxes.models import Environment, Sandbox
+from streams.outbox import announce, open_stream
+from threads.conversation import Named, Pinned, Spoken, Tagged
+from threads.events import AgentSpawn, ThreadOpened
+from threads.working import Working
+
+CHAT = ("open", "closed")
+DRIVEN = ("idle", "running", "completed", "failed", "cancelled")
+
+
+class ThreadQuerySet(models.QuerySet["Thread"]):
+    """The house's threads."""
+
+    def pinned(self) -> Self:
+        return self.filter(pinned_at__isnull=False).order_by("pinned_at")
+
+    def recent(self) -> Self:
+        return self.filter(parent_thread=None).order_by("-updated_at")
+
+    def tagged(self, tag: str) -> Self:
+        return self.filter(tags__contains=[tag])
+
+    def on(self, sandbox: Sandbox) -> Self:
+        """Everybody who works in that tree."""
+        return self.filter(sandbox=sandbox)
+
+    @transaction.atomic
+    def open_in(
+        self,
+        house: House | str,
+        *,
+        by: Agent,
+        name: str | None = None,
+        parent: "Thread | None" = None,
+        environment: Environment | None = None,
+    ) -> "Thread":
+        """A new thread, with its stream; a child is announced on its parent, after its own row."""
+        house_id = house if isinstance(house, str) else house.pk
+        title = " ".join((name or "").split())[:200] or None
+        if parent is not None and parent.house_id != house_id:
+            raise Invalid("A child thread belongs to its parent's house.")
+        thread = self.create(
+            house_id=house_id,
+            stream_id=open_stream(house_id),
+            name=title,
+            parent_thread=parent,
+            environment=environment or (parent and parent.environment),
+        )
+        announce(thread, ThreadOpened(name=title), by=by)
+        if parent is not None:
+            announce(parent, AgentSpawn(child_thread_id=thread.pk, title=title or "untitled"), by=by)
+        return thread
+
+
+class Thread(Working, Spoken, Named, Pinned, Tagged):
+    """The log of a piece of work: whoever is in the house reads it, says something, and has work done."""
+
+    id = ShortIdField()
+    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="threads")
+    parent_thread = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="children"
+    )
+    parent_agent = models.ForeignKey(
+        Agent,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        related_name="addressed",
+        db_index=False,
+    )
+    environment = models.ForeignKey(
+        Environment,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    sandbox = models.ForeignKey(
+        Sandbox, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="threads"
+    )
+    agent = models.ForeignKey(
+        Agent,
+        null=True,
+        blank=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="driven",
+    )
+    status = models.TextField(
+        default="open", db_default="open", choices=[(status, status) for status in (*CHAT, *DRIVEN)]
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ThreadQuerySet.as_manager()
+
+    class Meta:
+        db_table = "threads"
+        constraints = [
+            models.CheckConstraint(
+                name="chats_and_driven_threads_have_their_own_words",
+                condition=Q(agent=None, status__in=CHAT) | Q(agent__isnull=False, status__in=DRIVEN),
+            ),
+            models.CheckConstraint(
+                name="a_thread_has_at_most_one_parent", condition=Q(parent_thread=None) | Q(parent_agent=None)
+            ),
+            models.UniqueConstraint(name="threads_house_id", fields=["house", "id"]),
+            References(
+                name="an_addressee_is_an_agent", fields=("parent_agent",), to="houses.Agent", on_delete="cascade"
+            ),
+            SameHouse(
+                name="a_driving_bot_is_a_member",
+                fields=("house", "agent"),
+                to="houses.Member",
+                to_fields=("house", "agent"),
+            ),
+            SameHouse(
+                name="a_threads_recipe_is_of_its_house", fields=("house", "environment"), to="sandboxes.Environment"
+            ),
+            SameHouse(
+                name="a_threads_sandbox_is_of_its_house",
+                fields=("house", "sandbox"),
+                to="sandboxes.Sandbox",
+                on_delete="set null (sandbox_id)",
+            ),
+            SameHouse(
+                name="a_child_is_of_its_parents_house",
+                fields=("house", "parent_thread"),
+                to="threads.Thread",
+                on_delete="cascade",
+            ),
+            HouseOwned(name="threads_stay_in_their_house"),
+        ]
+        indexes = [
+            models.Index(fields=["house"], name="pinned_threads_of_a_house", condition=Q(pinned_at__isnull=False)),
+            GinIndex(fields=["tags"], name="threads_by_tag"),
+            models.Index(fields=["house", "-updated_at"], name="recent_threads_of_a_house"),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="threads_set_updated_at",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                func="NEW.updated_at := now(); RETURN NEW;",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"untitled {self.pk}"

@@ -1,0 +1,98 @@
+"""The verbs that make work happen in a thread. A trait of `Thread`."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from houses.agents import Agent
+from houses.places import House
+from houses.refusals import Refused
+from sandboxes.models import Environment
+from streams.outbox import announce
+from threads.conversation import Told, checked_text
+from threads.events import CommandQueued
+from threads.bell import ring_command
+
+if TYPE_CHECKING:
+    from threads.commands import Command
+    from threads.makes import Make
+    from threads.thread import Thread
+
+
+class NoEnvironment(Refused):
+    """There is no recipe to make a machine from."""
+
+    code = "no_environment"
+
+
+class Working(Told):
+    """A thread in which commands run and targets are made."""
+
+    environment: Any
+    environment_id: Any
+    commands: Any
+    makes: Any
+
+    class Meta:
+        abstract = True
+
+    def resolve_environment(self, explicit: Environment | None = None) -> Environment:
+        """The call's environment, else the thread's, else the house's default. Raises `NoEnvironment`."""
+        if explicit is not None:
+            return explicit
+        if self.environment_id is not None:
+            return Environment.objects.get(pk=self.environment_id)
+        house = House.objects.get(pk=self.house_id)
+        default = Environment.objects.filter(pk=house.default_environment_id).first()
+        if default is None:
+            raise NoEnvironment(
+                "This thread has no environment and the house has no default; pick one under Settings → Environments."
+            )
+        return default
+
+    @transaction.atomic
+    def run(
+        self: "Thread",  # type: ignore[misc]  # the trait is only ever part of a thread
+        text: str,
+        *,
+        by: Agent,
+        environment: Environment | None = None,
+        make: "Make | None" = None,
+        step: str = "",
+        targets: list[str] | None = None,
+    ) -> "Command":
+        """Have a shell command run on the thread's sandbox; its output comes on the stream."""
+        text = checked_text(text, "A command")
+        self._locked().require_open()
+        environment = self.resolve_environment(environment)
+        environment.secrets()  # a missing required secret is refused before anything has started
+        command: Command = self.commands.create(
+            house_id=self.house_id,
+            agent=by,
+            text=text,
+            environment=environment,
+            make=make,
+            step=step,
+            targets=targets or [],
+        )
+        queued = CommandQueued(
+            command_id=command.pk, text=text, make_id=make and make.pk, target=", ".join(targets or []) or None
+        )
+        announce(self, queued, by=by)
+        self.save(update_fields=["updated_at"])
+        house_id, command_id = self.house_id, command.pk
+        transaction.on_commit(lambda: ring_command(house_id, command_id))
+        return command
+
+    @transaction.atomic
+    def make(self: "Thread", target: str, *, by: Agent) -> "Make":  # type: ignore[misc]  # see above
+        """Make a file again, and before it whatever it is made from, as far as that went stale."""
+        self._locked().require_open()
+        return self.makes.begin(self, target, by=by)
+
+    def stop(self, *, by: Agent) -> None:
+        """Stop everything that runs in this thread."""
+        for make in self.makes.running():
+            make.stop(by=by)
+        for command in self.commands.unfinished():
+            command.stop(by=by)
