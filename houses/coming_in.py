@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -38,7 +37,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return render(request, "houses/sign_in.html")
     email = request.POST.get("email", "").strip()
     agent = authenticate(request, username=email, password=request.POST.get("password", ""))
-    if agent is None:
+    if not isinstance(agent, Agent):
         detail = "That address and password do not open anything here. Somebody who is in can make you a sign-in link."
         return render(request, "houses/sign_in.html", {"detail": detail, "email": email}, status=401)
     return _in(request, agent)
@@ -57,7 +56,7 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
     return _in(request, SignInLink.objects.use(secret))
 
 
-def _in(request: HttpRequest, agent: AbstractBaseUser) -> HttpResponse:
+def _in(request: HttpRequest, agent: Agent) -> HttpResponse:
     wanted = request.session.get("next") or settings.LOGIN_REDIRECT_URL
     login(request, agent, backend=BACKEND)
     return redirect(wanted)

@@ -20,17 +20,15 @@ class _Deferred(BaseConstraint):
     def _statements(self, model: type[Model]) -> list[str]:
         raise NotImplementedError
 
-    def constraint_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
+    def constraint_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Any:
         return self.create_sql(model, schema_editor)
 
     def create_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> Any:
         assert model is not None and schema_editor is not None
-        schema_editor.deferred_sql.extend(self._statements(model))  # type: ignore[arg-type]  # plain text is a statement too
+        schema_editor.deferred_sql.extend(self._statements(model))
         return ""
 
-    def validate(
-        self, model: type[Model], instance: Model, exclude: Any = None, using: str = DEFAULT_DB_ALIAS
-    ) -> None:
+    def validate(self, model: type[Model], instance: Model, exclude: Any = None, using: str = DEFAULT_DB_ALIAS) -> None:
         """The database says no; there is nothing that Python could know better."""
 
 
@@ -56,11 +54,12 @@ class References(_Deferred):
     def _statements(self, model: type[Model]) -> list[str]:
         # A migration's state knows only its own history; the table's name and columns are all that is needed of `to`.
         other = apps.get_model(self.to)
-        here = ", ".join(f'"{model._meta.get_field(f).column}"' for f in self.fields)
-        there = ", ".join(f'"{other._meta.get_field(f).column}"' for f in self.to_fields)
+        here, there = _columns(model, self.fields), _columns(other, self.to_fields)
         return [
-            f'ALTER TABLE "{model._meta.db_table}" ADD CONSTRAINT "{self.name}" FOREIGN KEY ({here}) '
-            f'REFERENCES "{other._meta.db_table}" ({there}) ON DELETE {self.on_delete.upper()}'
+            (
+                f'ALTER TABLE "{model._meta.db_table}" ADD CONSTRAINT "{self.name}" FOREIGN KEY ({here}) '
+                f'REFERENCES "{other._meta.db_table}" ({there}) ON DELETE {self.on_delete.upper()}'
+            )
         ]
 
     def remove_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
@@ -76,6 +75,11 @@ class References(_Deferred):
         return isinstance(other, References) and self.deconstruct() == other.deconstruct()
 
     __hash__ = BaseConstraint.__hash__
+
+
+def _columns(model: type[Model], fields: tuple[str, ...]) -> str:
+    columns = {field.name: field.column for field in model._meta.concrete_fields}
+    return ", ".join(f'"{columns[name]}"' for name in fields)
 
 
 class SameHouse(References):
@@ -94,7 +98,7 @@ class SameHouse(References):
 
 
 class HouseOwned(_Deferred):
-    """The row goes with its house, and row-level security, forced, hides it outside `inside(house)`, from its owner too.
+    """The row goes with its house, and forced row-level security hides it outside `inside(house)`, from its owner too.
 
     `also_read` widens reading alone (SQL over the row), for the two tables a person must see before choosing a house.
     """

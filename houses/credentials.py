@@ -44,9 +44,7 @@ def digest(secret: str) -> str:
 class TokenQuerySet(models.QuerySet["Token"]):
     """Tokens of the house."""
 
-    def mint(
-        self, agent: Agent, name: str, *, by: Agent, expires_at: datetime | None = None
-    ) -> tuple["Token", str]:
+    def mint(self, agent: Agent, name: str, *, by: Agent, expires_at: datetime | None = None) -> tuple["Token", str]:
         """A token and its text, which is shown once. Owners mint for bots, everybody for themselves."""
         if by.pk != agent.pk:
             Member.objects.require_owner(by)
@@ -162,4 +160,3 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"for {self.agent_id}"
-

@@ -14,7 +14,7 @@ class GenerateShortId(Func):
     output_field = models.TextField()
 
 
-class ShortIdField(models.TextField):
+class ShortIdField(models.TextField):  # type: ignore[type-arg]  # Django's fields take no parameters at run time
     """A text primary key that the database fills."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

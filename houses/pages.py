@@ -1,4 +1,4 @@
-"""Pages of houses: coming in, the houses of an agent, members and secrets."""
+"""Pages of houses: the houses of an agent, members and secrets."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,21 +6,20 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from houses import coming_in
 from houses.agents import RUNTIMES
+from houses.arrivals import welcome_bot, welcome_person
+from houses.coming_in import agent_of
 from houses.membership import house_for, houses_of
-from houses.models import Agent, House, Member, Secret, SignInLink, Token
-from houses.refusals import Invalid, NotFound, Refused
+from houses.models import Agent, House, Member, Secret, Token
+from houses.refusals import NotFound, Refused
 from houses.tenancy import as_agent, inside
 
 P = ParamSpec("P")
@@ -41,51 +40,10 @@ def in_house(view: Callable[Concatenate[HttpRequest, House, P], HttpResponse]) -
     return page
 
 
-def agent_of(request: HttpRequest) -> Agent:
-    """Who asks; the page is for somebody who came in."""
-    if not isinstance(request.user, Agent):
-        raise NotFound
-    return request.user
-
-
 def told(response: HttpResponse, sentence: str) -> HttpResponse:
     """Let the page say something when htmx gets this answer. Headers are Latin-1, so the sentence is quoted."""
     response.headers["X-Told"] = quote(sentence)
     return response
-
-
-@never_cache
-@require_http_methods(["GET", "POST"])
-def sign_in(request: HttpRequest) -> HttpResponse:
-    """Where everybody lands who is not in: paste a link."""
-    wanted = request.GET.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}):
-        request.session["next"] = wanted
-    pasted = request.POST.get("link", "").strip().rstrip("/")
-    if pasted:
-        return redirect("sign_in_link", pasted.rpartition("/")[2][:100] or "none")
-    return render(request, "houses/sign_in.html")
-
-
-@never_cache
-@require_http_methods(["GET", "POST"])
-def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
-    """A one-time link: looking at it, as mail scanners do, does not use it up."""
-    link = SignInLink.objects.waiting(secret)
-    if link is None:
-        detail = "This sign-in link was used or has expired; ask for a new one."
-        return render(request, "houses/sign_in.html", {"detail": detail}, status=401)
-    if request.method != "POST":
-        return render(request, "houses/sign_in.html", {"token": secret, "agent": link.agent})
-    wanted = request.session.get("next") or settings.LOGIN_REDIRECT_URL
-    login(request, SignInLink.objects.use(secret), backend="django.contrib.auth.backends.ModelBackend")
-    return redirect(wanted)
-
-
-@require_POST
-def sign_out(request: HttpRequest) -> HttpResponse:
-    logout(request)
-    return redirect("sign_in")
 
 
 @login_required
@@ -132,28 +90,17 @@ def _members(request: HttpRequest, house: House, status: int = 200, **more: Any)
     return response
 
 
-def _admit(request: HttpRequest, house: House) -> dict[str, str] | None:
-    by, name = agent_of(request), request.POST.get("name", "").strip()[:80]
-    Member.objects.require_owner(by)
+def _admit(request: HttpRequest, house: House) -> dict[str, str]:
+    by, name = agent_of(request), request.POST.get("name", "")
     if request.POST.get("kind") == "bot":
-        if not name or request.POST.get("runtime") not in RUNTIMES:
-            raise Invalid("A bot needs a name and a runtime.")
-        bot = Agent.objects.create_bot(name, request.POST["runtime"])
-        house.admit(bot, by=by)
-        return _token_once(bot, by)
-    email = Agent.objects.normalize_email(request.POST.get("email", "").strip())
-    if "@" not in email:
-        raise Invalid("A person is added by an e-mail address.")
-    known = Agent.objects.filter(email__iexact=email).first()
-    person = known or Agent.objects.create_human(name or email.partition("@")[0], email)
-    house.admit(person, by=by)
-    # A link signs in as its person everywhere, so an owner gets one only for somebody who is new to this installation.
-    if known:
-        words = f"{known} was here before and comes in as always."
-        return {"title": f"{known} is in {house}", "words": words, "value": request.build_absolute_uri("/")}
-    link = request.build_absolute_uri(reverse("sign_in_link", args=[SignInLink.objects.make(person)]))
-    words = f"Send this link to {person}; it signs them in once, within a day. It is shown this once."
-    return {"title": f"{person} can come in", "words": words, "value": link}
+        return _token_once(welcome_bot(house, name, request.POST.get("runtime", ""), by=by).agent, by)
+    member, secret = welcome_person(house, request.POST.get("email", ""), name=name, by=by)
+    if secret is None:
+        words = f"{member.agent} was here before and comes in as always."
+        return {"title": f"{member.agent} is in {house}", "words": words, "value": request.build_absolute_uri("/")}
+    link = request.build_absolute_uri(reverse("sign_in_link", args=[secret]))
+    words = f"Send this link to {member.agent}; it signs them in once, within a day. It is shown this once."
+    return {"title": f"{member.agent} can come in", "words": words, "value": link}
 
 
 def _token_once(bot: Agent, by: Agent) -> dict[str, str]:
@@ -191,7 +138,8 @@ def bot_token(request: HttpRequest, house: House, agent_id: UUID) -> HttpRespons
 @require_http_methods(["GET", "POST"])
 def secrets(request: HttpRequest, house: House) -> HttpResponse:
     """Names and no values."""
-    context, status = {}, 200
+    context: dict[str, Any] = {}
+    status = 200
     if request.method == "POST":
         try:
             with transaction.atomic():
@@ -219,9 +167,10 @@ def secret(request: HttpRequest, house: House, name: str) -> HttpResponse:
 
 urlpatterns = [
     path("", home, name="home"),
-    path("sign-in/", sign_in, name="sign_in"),
-    path("sign-in/<str:secret>/", sign_in_link, name="sign_in_link"),
-    path("sign-out/", sign_out, name="sign_out"),
+    path("sign-in/", coming_in.sign_in, name="sign_in"),
+    path("sign-in/<str:secret>/", coming_in.sign_in_link, name="sign_in_link"),
+    path("sign-out/", coming_in.sign_out, name="sign_out"),
+    path("you/", coming_in.you, name="you"),
     path("houses/", houses, name="houses"),
     path("houses/<str:house_id>/settings/members/", members, name="members"),
     path("houses/<str:house_id>/settings/members/<uuid:agent_id>/", member, name="member"),

@@ -48,7 +48,7 @@ class House(models.Model):
             HouseOwned(
                 name="a_house_is_seen_from_inside",
                 column="id",
-                also_read=f'"id" IN (SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT})',
+                also_read='"id" IN (SELECT house_id FROM members WHERE agent_id = ' + CURRENT_AGENT + ")",
             )
         ]
 
@@ -87,7 +87,9 @@ class Member(models.Model):
     """An agent in a house, with a role."""
 
     pk = models.CompositePrimaryKey("house_id", "agent_id")
-    house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="members", db_index=False)
+    house = models.ForeignKey(
+        House, on_delete=models.CASCADE, db_constraint=False, related_name="members", db_index=False
+    )
     agent = models.ForeignKey(
         Agent, on_delete=models.CASCADE, db_constraint=False, related_name="memberships", db_index=False
     )
@@ -100,9 +102,7 @@ class Member(models.Model):
         db_table = "members"
         constraints = [
             models.CheckConstraint(name="a_member_owns_or_belongs", condition=Q(role__in=[OWNER, MEMBER])),
-            References(
-                name="a_member_is_an_agent", fields=("agent",), to="houses.Agent", on_delete="cascade"
-            ),
+            References(name="a_member_is_an_agent", fields=("agent",), to="houses.Agent", on_delete="cascade"),
             HouseOwned(
                 name="members_are_seen_from_inside",
                 also_read=f'"agent_id" = {CURRENT_AGENT} AND {CURRENT_HOUSE} IS NULL',

@@ -1,8 +1,8 @@
 """The vault: where secret values sit, sealed, out of reach of every query of the application.
 
 Values are sealed with AES-GCM (the house's id is authenticated with them, so a value cannot be moved to another house)
-and kept in a table of the `vault` schema that only the vault's own role can read; three database functions put, open and
-drop one value, of the house we are inside of (DESIGN.md, section 4).
+and kept in a table of the `vault` schema that only the vault's own role can read; three database functions put, open
+and drop one value, of the house we are inside of (DESIGN.md, section 4).
 """
 
 import base64
@@ -10,6 +10,7 @@ import hashlib
 import os
 import uuid
 from functools import lru_cache
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -40,7 +41,7 @@ def open_value(vault_id: uuid.UUID) -> str:
     box = _call("SELECT vault.open(%s)", [vault_id])
     if box is None:
         raise Sealed("The vault has no value for this secret; put it in again.")
-    box = bytes(box)  # type: ignore[call-overload]
+    box = bytes(box)
     try:
         return _cipher(settings.VAULT_KEY).decrypt(box[:NONCE], box[NONCE:], current_house().encode()).decode()
     except InvalidTag as wrong:
@@ -62,7 +63,7 @@ def _cipher(key: str) -> AESGCM:
     return AESGCM(base64.urlsafe_b64decode(key))
 
 
-def _call(sql: str, values: list[object]) -> object:
+def _call(sql: str, values: list[Any]) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchone()[0]

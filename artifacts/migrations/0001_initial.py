@@ -2,17 +2,18 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import houses.constraints
-import houses.ids
 from django.conf import settings
 from django.db import migrations, models
+
+import houses.constraints
+import houses.ids
 
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("houses", "0002_initial"),
+        ("houses", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

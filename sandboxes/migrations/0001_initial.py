@@ -3,80 +3,132 @@
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import houses.constraints
 import houses.ids
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('houses', '0002_initial'),
+        ("houses", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Environment',
+            name="Environment",
             fields=[
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('name', models.TextField()),
-                ('config', models.JSONField(blank=True, db_default={})),
-                ('secret_bindings', models.JSONField(blank=True, db_default=[])),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('house', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='environments', to='houses.house')),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                ("name", models.TextField()),
+                ("config", models.JSONField(blank=True, db_default={})),
+                ("secret_bindings", models.JSONField(blank=True, db_default=[])),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="environments",
+                        to="houses.house",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'environments',
+                "db_table": "environments",
             },
         ),
         migrations.CreateModel(
-            name='Sandbox',
+            name="Sandbox",
             fields=[
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('provider', models.TextField()),
-                ('provider_ref', models.TextField(blank=True, null=True)),
-                ('status', models.TextField(choices=[('pending', 'pending'), ('live', 'live'), ('dead', 'dead')], db_default='pending', default='pending')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('destroyed_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tree', models.TextField(editable=False, null=True)),
-                ('base_tree', models.TextField(editable=False, null=True)),
-                ('snapshot', models.TextField(editable=False, null=True)),
-                ('environment', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='sandboxes', to='sandboxes.environment')),
-                ('house', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='sandboxes', to='houses.house')),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                ("provider", models.TextField()),
+                ("provider_ref", models.TextField(blank=True, null=True)),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[("pending", "pending"), ("live", "live"), ("dead", "dead")],
+                        db_default="pending",
+                        default="pending",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("destroyed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("tree", models.TextField(editable=False, null=True)),
+                ("base_tree", models.TextField(editable=False, null=True)),
+                ("snapshot", models.TextField(editable=False, null=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="sandboxes",
+                        to="sandboxes.environment",
+                    ),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sandboxes",
+                        to="houses.house",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'sandboxes',
-                'db_table': 'sandboxes',
+                "verbose_name_plural": "sandboxes",
+                "db_table": "sandboxes",
             },
         ),
         migrations.AddIndex(
-            model_name='environment',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['secret_bindings'], name='which_environments_inject'),
+            model_name="environment",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["secret_bindings"], name="which_environments_inject"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='environments_house_id'),
+            model_name="environment",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="environments_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='environments_stay_in_their_house'),
+            model_name="environment",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="environments_stay_in_their_house"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sandbox',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'live', 'dead'])), name='a_sandbox_is_pending_live_or_dead'),
+            model_name="sandbox",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["pending", "live", "dead"])),
+                name="a_sandbox_is_pending_live_or_dead",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sandbox',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='sandboxes_house_id'),
+            model_name="sandbox",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="sandboxes_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='sandbox',
-            constraint=houses.constraints.SameHouse(fields=('house', 'environment'), name='a_sandbox_is_built_from_its_houses_recipe', on_delete='no action', to='sandboxes.Environment', to_fields=('house', 'id')),
+            model_name="sandbox",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "environment"),
+                name="a_sandbox_is_built_from_its_houses_recipe",
+                on_delete="no action",
+                to="sandboxes.Environment",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sandbox',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='sandboxes_stay_in_their_house'),
+            model_name="sandbox",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="sandboxes_stay_in_their_house"
+            ),
         ),
     ]

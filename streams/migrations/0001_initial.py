@@ -2,71 +2,117 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import houses.constraints
-import houses.ids
 from django.conf import settings
 from django.db import migrations, models
 
+import houses.constraints
+import houses.ids
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('houses', '0002_initial'),
+        ("houses", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Stream',
+            name="Stream",
             fields=[
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('announced', models.BigIntegerField(db_default=0)),
-                ('house', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='streams', to='houses.house')),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                ("announced", models.BigIntegerField(db_default=0)),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="streams",
+                        to="houses.house",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'streams',
+                "db_table": "streams",
             },
         ),
         migrations.CreateModel(
-            name='Outbox',
+            name="Outbox",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.BigIntegerField()),
-                ('kind', models.TextField()),
-                ('payload', models.JSONField()),
-                ('announced_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('author', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('house', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='houses.house')),
-                ('stream', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='waiting', to='streams.stream')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.BigIntegerField()),
+                ("kind", models.TextField()),
+                ("payload", models.JSONField()),
+                (
+                    "announced_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "author",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="houses.house",
+                    ),
+                ),
+                (
+                    "stream",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="waiting",
+                        to="streams.stream",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'outbox',
+                "db_table": "outbox",
             },
         ),
         migrations.AddConstraint(
-            model_name='stream',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='streams_house_id'),
+            model_name="stream",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="streams_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='stream',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='streams_stay_in_their_house'),
+            model_name="stream",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="streams_stay_in_their_house"
+            ),
         ),
         migrations.AddIndex(
-            model_name='outbox',
-            index=models.Index(fields=['house', 'stream', 'position'], name='what_waits_in_a_house'),
+            model_name="outbox",
+            index=models.Index(fields=["house", "stream", "position"], name="what_waits_in_a_house"),
         ),
         migrations.AddConstraint(
-            model_name='outbox',
-            constraint=models.UniqueConstraint(fields=('stream', 'position'), name='one_event_per_position'),
+            model_name="outbox",
+            constraint=models.UniqueConstraint(fields=("stream", "position"), name="one_event_per_position"),
         ),
         migrations.AddConstraint(
-            model_name='outbox',
-            constraint=houses.constraints.SameHouse(fields=('house', 'stream'), name='an_event_is_told_in_its_house', on_delete='cascade', to='streams.Stream', to_fields=('house', 'id')),
+            model_name="outbox",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "stream"),
+                name="an_event_is_told_in_its_house",
+                on_delete="cascade",
+                to="streams.Stream",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='outbox',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='the_outbox_stays_in_its_house'),
+            model_name="outbox",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="the_outbox_stays_in_its_house"
+            ),
         ),
     ]

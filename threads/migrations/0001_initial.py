@@ -4,213 +4,530 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import houses.constraints
-import houses.ids
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
 
+import houses.constraints
+import houses.ids
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('artifacts', '0001_initial'),
-        ('houses', '0002_initial'),
-        ('sandboxes', '0001_initial'),
+        ("artifacts", "0001_initial"),
+        ("houses", "0001_initial"),
+        ("sandboxes", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Thread',
+            name="Thread",
             fields=[
-                ('stream_id', models.TextField(editable=False, unique=True)),
-                ('name', models.TextField(blank=True, null=True)),
-                ('pinned_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, db_default=[], default=list, size=None)),
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('status', models.TextField(choices=[('open', 'open'), ('closed', 'closed'), ('idle', 'idle'), ('running', 'running'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_default='open', default='open')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('agent', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='driven', to=settings.AUTH_USER_MODEL)),
-                ('environment', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='sandboxes.environment')),
-                ('house', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='threads', to='houses.house')),
-                ('parent_agent', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='addressed', to=settings.AUTH_USER_MODEL)),
-                ('parent_thread', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='children', to='threads.thread')),
-                ('sandbox', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='threads', to='sandboxes.sandbox')),
+                ("stream_id", models.TextField(editable=False, unique=True)),
+                ("name", models.TextField(blank=True, null=True)),
+                ("pinned_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), blank=True, db_default=[], default=list, size=None
+                    ),
+                ),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("open", "open"),
+                            ("closed", "closed"),
+                            ("idle", "idle"),
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_default="open",
+                        default="open",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="driven",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="sandboxes.environment",
+                    ),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="threads",
+                        to="houses.house",
+                    ),
+                ),
+                (
+                    "parent_agent",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="addressed",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "parent_thread",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="children",
+                        to="threads.thread",
+                    ),
+                ),
+                (
+                    "sandbox",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="threads",
+                        to="sandboxes.sandbox",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'threads',
+                "db_table": "threads",
             },
         ),
         migrations.CreateModel(
-            name='Make',
+            name="Make",
             fields=[
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('target', models.TextField()),
-                ('planned', models.JSONField(db_default=[], default=list)),
-                ('started', models.JSONField(db_default=[], default=list)),
-                ('status', models.TextField(choices=[('running', 'running'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_default='running', default='running')),
-                ('reason', models.TextField(blank=True, db_default='', default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('rung_at', models.DateTimeField(null=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('house', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='houses.house')),
-                ('repository', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='artifacts.repository')),
-                ('thread', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='makes', to='threads.thread')),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                ("target", models.TextField()),
+                ("planned", models.JSONField(db_default=[], default=list)),
+                ("started", models.JSONField(db_default=[], default=list)),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_default="running",
+                        default="running",
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, db_default="", default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("rung_at", models.DateTimeField(null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="houses.house",
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="artifacts.repository",
+                    ),
+                ),
+                (
+                    "thread",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="makes",
+                        to="threads.thread",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'makes',
+                "db_table": "makes",
             },
         ),
         migrations.CreateModel(
-            name='Command',
+            name="Command",
             fields=[
-                ('id', houses.ids.ShortIdField(serialize=False)),
-                ('step', models.TextField(blank=True, db_default='', default='')),
-                ('targets', models.JSONField(db_default=[], default=list)),
-                ('text', models.TextField()),
-                ('status', models.TextField(choices=[('queued', 'queued'), ('running', 'running'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_default='queued', default='queued')),
-                ('exit_code', models.IntegerField(null=True)),
-                ('reason', models.TextField(blank=True, db_default='', default='')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('leased_until', models.DateTimeField(null=True)),
-                ('rung_at', models.DateTimeField(null=True)),
-                ('before_tree', models.TextField(null=True)),
-                ('overlapped', models.BooleanField(db_default=False, default=False)),
-                ('sequence', models.IntegerField(db_default=-1, default=-1)),
-                ('poured', models.BigIntegerField(db_default=0, default=0)),
-                ('pouring', models.BigIntegerField(db_default=0, default=0)),
-                ('style', models.TextField(blank=True, db_default='', default='')),
-                ('redactions', models.JSONField(db_default={}, default=dict)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='commands', to=settings.AUTH_USER_MODEL)),
-                ('environment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='sandboxes.environment')),
-                ('house', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='houses.house')),
-                ('sandbox', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='commands', to='sandboxes.sandbox')),
-                ('stop_asked_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('make', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='commands', to='threads.make')),
-                ('thread', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='commands', to='threads.thread')),
+                ("id", houses.ids.ShortIdField(serialize=False)),
+                ("step", models.TextField(blank=True, db_default="", default="")),
+                ("targets", models.JSONField(db_default=[], default=list)),
+                ("text", models.TextField()),
+                (
+                    "status",
+                    models.TextField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_default="queued",
+                        default="queued",
+                    ),
+                ),
+                ("exit_code", models.IntegerField(null=True)),
+                ("reason", models.TextField(blank=True, db_default="", default="")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("leased_until", models.DateTimeField(null=True)),
+                ("rung_at", models.DateTimeField(null=True)),
+                ("before_tree", models.TextField(null=True)),
+                ("overlapped", models.BooleanField(db_default=False, default=False)),
+                ("sequence", models.IntegerField(db_default=-1, default=-1)),
+                ("poured", models.BigIntegerField(db_default=0, default=0)),
+                ("pouring", models.BigIntegerField(db_default=0, default=0)),
+                ("style", models.TextField(blank=True, db_default="", default="")),
+                ("redactions", models.JSONField(db_default={}, default=dict)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="commands",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="sandboxes.environment",
+                    ),
+                ),
+                (
+                    "house",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="houses.house",
+                    ),
+                ),
+                (
+                    "sandbox",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="commands",
+                        to="sandboxes.sandbox",
+                    ),
+                ),
+                (
+                    "stop_asked_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "make",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="commands",
+                        to="threads.make",
+                    ),
+                ),
+                (
+                    "thread",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="commands",
+                        to="threads.thread",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'commands',
+                "db_table": "commands",
             },
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(condition=models.Q(('pinned_at__isnull', False)), fields=['house'], name='pinned_threads_of_a_house'),
+            model_name="thread",
+            index=models.Index(
+                condition=models.Q(("pinned_at__isnull", False)), fields=["house"], name="pinned_threads_of_a_house"
+            ),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['tags'], name='threads_by_tag'),
+            model_name="thread",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["tags"], name="threads_by_tag"),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(fields=['house', '-updated_at'], name='recent_threads_of_a_house'),
+            model_name="thread",
+            index=models.Index(fields=["house", "-updated_at"], name="recent_threads_of_a_house"),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('agent', None), ('status__in', ('open', 'closed'))), models.Q(('agent__isnull', False), ('status__in', ('idle', 'running', 'completed', 'failed', 'cancelled'))), _connector='OR'), name='chats_and_driven_threads_have_their_own_words'),
+            model_name="thread",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("agent", None), ("status__in", ("open", "closed"))),
+                    models.Q(
+                        ("agent__isnull", False),
+                        ("status__in", ("idle", "running", "completed", "failed", "cancelled")),
+                    ),
+                    _connector="OR",
+                ),
+                name="chats_and_driven_threads_have_their_own_words",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=models.CheckConstraint(condition=models.Q(('parent_thread', None), ('parent_agent', None), _connector='OR'), name='a_thread_has_at_most_one_parent'),
+            model_name="thread",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("parent_thread", None), ("parent_agent", None), _connector="OR"),
+                name="a_thread_has_at_most_one_parent",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='threads_house_id'),
+            model_name="thread",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="threads_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.References(fields=('parent_agent',), name='an_addressee_is_an_agent', on_delete='cascade', to='houses.Agent', to_fields=('id',)),
+            model_name="thread",
+            constraint=houses.constraints.References(
+                fields=("parent_agent",),
+                name="an_addressee_is_an_agent",
+                on_delete="cascade",
+                to="houses.Agent",
+                to_fields=("id",),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.SameHouse(fields=('house', 'agent'), name='a_driving_bot_is_a_member', on_delete='no action', to='houses.Member', to_fields=('house', 'agent')),
+            model_name="thread",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "agent"),
+                name="a_driving_bot_is_a_member",
+                on_delete="no action",
+                to="houses.Member",
+                to_fields=("house", "agent"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.SameHouse(fields=('house', 'environment'), name='a_threads_recipe_is_of_its_house', on_delete='no action', to='sandboxes.Environment', to_fields=('house', 'id')),
+            model_name="thread",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "environment"),
+                name="a_threads_recipe_is_of_its_house",
+                on_delete="no action",
+                to="sandboxes.Environment",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.SameHouse(fields=('house', 'sandbox'), name='a_threads_sandbox_is_of_its_house', on_delete='set null (sandbox_id)', to='sandboxes.Sandbox', to_fields=('house', 'id')),
+            model_name="thread",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "sandbox"),
+                name="a_threads_sandbox_is_of_its_house",
+                on_delete="set null (sandbox_id)",
+                to="sandboxes.Sandbox",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.SameHouse(fields=('house', 'parent_thread'), name='a_child_is_of_its_parents_house', on_delete='cascade', to='threads.Thread', to_fields=('house', 'id')),
+            model_name="thread",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "parent_thread"),
+                name="a_child_is_of_its_parents_house",
+                on_delete="cascade",
+                to="threads.Thread",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='thread',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='threads_stay_in_their_house'),
+            model_name="thread",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="threads_stay_in_their_house"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='thread',
-            trigger=pgtrigger.compiler.Trigger(name='threads_set_updated_at', sql=pgtrigger.compiler.UpsertTriggerSql(func='NEW.updated_at := now(); RETURN NEW;', hash='393074e2f0aaf6f9405308d609afa767c008f52e', operation='UPDATE', pgid='pgtrigger_threads_set_updated_at_a7aa7', table='threads', when='BEFORE')),
+            model_name="thread",
+            trigger=pgtrigger.compiler.Trigger(
+                name="threads_set_updated_at",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="NEW.updated_at := now(); RETURN NEW;",
+                    hash="393074e2f0aaf6f9405308d609afa767c008f52e",
+                    operation="UPDATE",
+                    pgid="pgtrigger_threads_set_updated_at_a7aa7",
+                    table="threads",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddIndex(
-            model_name='make',
-            index=models.Index(condition=models.Q(('status', 'running')), fields=['house'], name='running_makes'),
+            model_name="make",
+            index=models.Index(condition=models.Q(("status", "running")), fields=["house"], name="running_makes"),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['running', 'completed', 'failed', 'cancelled'])), name='a_make_runs_or_is_over'),
+            model_name="make",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["running", "completed", "failed", "cancelled"])),
+                name="a_make_runs_or_is_over",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='makes_house_id'),
+            model_name="make",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="makes_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('thread', 'target'), name='one_make_of_a_target_at_a_time'),
+            model_name="make",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "running")),
+                fields=("thread", "target"),
+                name="one_make_of_a_target_at_a_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=houses.constraints.SameHouse(fields=('house', 'thread'), name='a_make_is_asked_in_its_house', on_delete='cascade', to='threads.Thread', to_fields=('house', 'id')),
+            model_name="make",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "thread"),
+                name="a_make_is_asked_in_its_house",
+                on_delete="cascade",
+                to="threads.Thread",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=houses.constraints.SameHouse(fields=('house', 'repository'), name='a_make_is_of_its_houses_repository', on_delete='cascade', to='artifacts.Repository', to_fields=('house', 'id')),
+            model_name="make",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "repository"),
+                name="a_make_is_of_its_houses_repository",
+                on_delete="cascade",
+                to="artifacts.Repository",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='make',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='makes_stay_in_their_house'),
+            model_name="make",
+            constraint=houses.constraints.HouseOwned(also_read="", column="house_id", name="makes_stay_in_their_house"),
         ),
         migrations.AddIndex(
-            model_name='command',
-            index=models.Index(condition=models.Q(('status__in', ['queued', 'running'])), fields=['house', 'status'], name='unfinished_commands'),
+            model_name="command",
+            index=models.Index(
+                condition=models.Q(("status__in", ["queued", "running"])),
+                fields=["house", "status"],
+                name="unfinished_commands",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ('queued', 'running', 'completed', 'failed', 'cancelled'))), name='a_command_is_somewhere_on_its_way'),
+            model_name="command",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ("queued", "running", "completed", "failed", "cancelled"))),
+                name="a_command_is_somewhere_on_its_way",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=models.UniqueConstraint(fields=('house', 'id'), name='commands_house_id'),
+            model_name="command",
+            constraint=models.UniqueConstraint(fields=("house", "id"), name="commands_house_id"),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=houses.constraints.SameHouse(fields=('house', 'thread'), name='a_command_is_run_in_its_house', on_delete='cascade', to='threads.Thread', to_fields=('house', 'id')),
+            model_name="command",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "thread"),
+                name="a_command_is_run_in_its_house",
+                on_delete="cascade",
+                to="threads.Thread",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=houses.constraints.SameHouse(fields=('house', 'environment'), name='a_commands_recipe_is_of_its_house', on_delete='no action', to='sandboxes.Environment', to_fields=('house', 'id')),
+            model_name="command",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "environment"),
+                name="a_commands_recipe_is_of_its_house",
+                on_delete="no action",
+                to="sandboxes.Environment",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=houses.constraints.SameHouse(fields=('house', 'sandbox'), name='a_commands_sandbox_is_of_its_house', on_delete='set null (sandbox_id)', to='sandboxes.Sandbox', to_fields=('house', 'id')),
+            model_name="command",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "sandbox"),
+                name="a_commands_sandbox_is_of_its_house",
+                on_delete="set null (sandbox_id)",
+                to="sandboxes.Sandbox",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=houses.constraints.SameHouse(fields=('house', 'make'), name='a_step_is_of_its_makes_house', on_delete='cascade', to='threads.Make', to_fields=('house', 'id')),
+            model_name="command",
+            constraint=houses.constraints.SameHouse(
+                fields=("house", "make"),
+                name="a_step_is_of_its_makes_house",
+                on_delete="cascade",
+                to="threads.Make",
+                to_fields=("house", "id"),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='command',
-            constraint=houses.constraints.HouseOwned(also_read='', column='house_id', name='commands_stay_in_their_house'),
+            model_name="command",
+            constraint=houses.constraints.HouseOwned(
+                also_read="", column="house_id", name="commands_stay_in_their_house"
+            ),
         ),
     ]

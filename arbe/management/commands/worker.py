@@ -1,7 +1,9 @@
 from argparse import ArgumentParser
+from importlib import import_module
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import connection
 from django_rq.queues import get_queues
 from rq.serializers import JSONSerializer
 
@@ -20,5 +22,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         queues = get_queues(*options["queues"])  # type: ignore[no-untyped-call]
         mine = worker.Worker(queues, connection=queues[0].connection, serializer=JSONSerializer)
+        _warm_up()
         mine.work(logging_level="WARNING")
         worker.leave()
+
+
+def _warm_up() -> None:
+    """So that the first job does not wait for what can be done before it comes."""
+    import_module("threads.jobs")
+    connection.ensure_connection()

@@ -51,10 +51,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA vault TO arbe_app;
 RESET ROLE;
 """
 
-
-class Migration(migrations.Migration):
-    initial = True
-    operations = [
-        migrations.RunSQL(SHORT_ID, "DROP FUNCTION generate_short_id()"),
-        migrations.RunSQL(VAULT, "DROP SCHEMA vault CASCADE"),
-    ]
+GROUND = [
+    migrations.RunSQL(SHORT_ID, "DROP FUNCTION generate_short_id()"),
+    migrations.RunSQL(VAULT, "DROP SCHEMA vault CASCADE"),
+]

@@ -1,0 +1,109 @@
+"""The view that every noun of a house starts from: it opens the house, and the verb does the work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer, ValidationError
+from rest_framework.views import APIView
+
+from houses.agents import Agent
+from houses.api.bodies import JSONText
+from houses.credentials import Token
+from houses.membership import house_for
+from houses.places import House
+from houses.refusals import NotFound
+from houses.tenancy import inside
+
+Row = TypeVar("Row", bound=Model)
+Method = Callable[..., Any]
+
+
+class Strict(Serializer[Any]):
+    """Something sent to us: a field nobody knows is refused, for it was meant to do something."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(map(str, data)) - set(self.fields))):
+            raise ValidationError({unknown[0]: f"There is no such field here; there is {', '.join(self.fields)}."})
+        return super().to_internal_value(data)
+
+
+class AgentView(APIView):
+    """Something for whoever came in, in no particular house."""
+
+    parser_classes = (JSONText,)
+
+    @property
+    def agent(self) -> Agent:
+        assert isinstance(self.request.user, Agent)
+        return self.request.user
+
+    def sent(self, shape: type[BaseSerializer[Any]]) -> Any:
+        """The body, if it has that shape."""
+        return _checked(shape(data=self.request.data))
+
+    def asked(self, shape: type[BaseSerializer[Any]]) -> Any:
+        """The query, if it has that shape."""
+        return _checked(shape(data=self.request.query_params.dict()))
+
+
+class HouseView(AgentView):
+    """Something in a house, for its members.
+
+    The method runs in one transaction inside the house, and what it answers is serialised there. A refusal leaves that
+    block as an exception, so that it rolls back by itself, before REST framework makes an answer of it; what verbs do
+    on commit runs between the method and its answer.
+    """
+
+    house: House
+    stays_inside = True  # False where the method opens the house itself, because it waits for something else meanwhile
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, Token) and request.auth.house_id != kwargs["house"]:
+            raise NotFound
+        self.house = house_for(kwargs["house"], self.agent)
+        if self.stays_inside:
+            # Who asks is known only from here on, so this is where the method gets its walls.
+            method = str(request.method).lower()
+            setattr(self, method, self._indoors(getattr(self, method, self.http_method_not_allowed)))
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        with inside(self.house, self.agent):
+            yield
+
+    def _indoors(self, method: Method) -> Method:
+        @wraps(method)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            with self.inside():
+                return method(*args, **kwargs)
+
+        return answer
+
+
+def found(rows: QuerySet[Row], **which: Any) -> Row:
+    """The row, or the refusal that is the same for what is not there and what is not yours."""
+    row = rows.filter(**which).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def answer(shape: type[BaseSerializer[Any]], what: Any, status: int = 200) -> Response:
+    """One thing, in its shape."""
+    return Response(shape(what).data, status=status)
+
+
+def answers(shape: type[BaseSerializer[Any]], what: Any) -> Response:
+    """Several things, in their shape."""
+    return Response([shape(one).data for one in what])
+
+
+def _checked(serializer: BaseSerializer[Any]) -> Any:
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
