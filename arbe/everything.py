@@ -88,9 +88,11 @@ class Everything:
     def _start(self) -> None:
         self._start_services()
         self._say("Bringing the tables up to date…")
-        self.supervisor.run_once("migrate", [*MANAGE, "migrate", "--database", "owner", "-v", "0"], self.env)
-        self.supervisor.run_once("first visit", [*MANAGE, "first_visit"], self.env)
+        # One process for all of it: starting Python is what takes the time.
+        self.supervisor.run_once("prepare", [*MANAGE, "prepare", "--link-to", str(self._link)], self.env)
         self._keep("web", [sys.executable, "-m", "uvicorn", "arbe.asgi:application", *self._uvicorn_options()])
+        while not self._answers():
+            self.supervisor.tick()
         for name, queue in WORKERS.items():
             self._keep(name, [*MANAGE, "worker", queue])
         self._keep("scheduler", [*MANAGE, "scheduler"])
@@ -125,16 +127,12 @@ class Everything:
         return ["--host", self.place.host, "--port", str(self.place.port), *options, *graceful]
 
     def _greet(self) -> None:
-        while not self._answers():
-            self.supervisor.tick()
         self._say(f"arbe is at {self.env['ARBE_URL']} (after {time.monotonic() - self.began:.1f} s; Ctrl-C ends it)")
-        asked = children.spawn([*MANAGE, "sign_in_link", "--first"], env=self.env, output=subprocess.PIPE)
-        link = asked.communicate()[0].decode(errors="replace").strip()
-        if asked.returncode == 0 and link:
-            # A link that signs in the first owner is for the eyes in front of this terminal, not for the log.
+        link = self._link.read_text()
+        self._link.unlink()
+        if link:
+            # Whoever has it is signed in as the first owner: for the eyes in front of this terminal, not for the log.
             self.supervisor.journal.show(f"\n    Sign in for the first time, once, with this link:\n    {link}\n")
-        elif asked.returncode:
-            self._say(f"No sign-in link could be made: {link[-2000:]}")
 
     def _answers(self) -> bool:
         local = urlsplit(process_env.addresses({}, self.place.host, self.place.port)["STREAMS_URL"])
@@ -164,6 +162,10 @@ class Everything:
         self.supervisor.end([one for one in self.supervisor.kept if one.name in names], patience)
 
     # Alone
+
+    @property
+    def _link(self) -> Path:
+        return self.place.var / "first-link"
 
     @property
     def _record(self) -> Path:

@@ -100,11 +100,11 @@ class Postgres:
             try:
                 psycopg.connect(self.url, connect_timeout=2).close()
                 return
-            except psycopg.OperationalError as refusal:
+            except psycopg.OperationalError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     self.stop()
                     raise PostgresRefused(
-                        f"Postgres did not start ({refusal}); it said: {children.last_words(self.process, self.log)}."
+                        f"Postgres did not start; it said: {children.last_words(self.process, self.log)}."
                     ) from None
                 time.sleep(0.02)
 

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 import psutil
 from redis import Redis as Client
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from arbe import accounts, children, ground, ports, private_files
 
@@ -78,17 +80,17 @@ class Redis:
     def _wait(self, within: float) -> None:
         assert self.process is not None
         deadline = time.monotonic() + within
-        client = Client.from_url(self.url, socket_connect_timeout=2)
+        client = Client.from_url(self.url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
         try:
             while True:
                 try:
                     client.ping()
                     break
-                except RedisError as refusal:
+                except RedisError:
                     if self.process.poll() is not None or time.monotonic() > deadline:
                         self.stop()
                         raise RedisRefused(
-                            f"Redis did not start ({refusal}); it said: {children.last_words(self.process, self.log)}."
+                            f"Redis did not start; it said: {children.last_words(self.process, self.log)}."
                         ) from None
                     time.sleep(0.02)
         finally:

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 ARBE_VAR = Path(os.environ.get("ARBE_VAR", BASE_DIR / "var")).resolve()
 
@@ -152,7 +150,6 @@ TEMPLATES = [
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = ARBE_VAR / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -173,7 +170,11 @@ RQ_QUEUES = {
 ARBE_SWEEPS = ["streams.outbox.sweep", "threads.jobs.sweep", "sandboxes.janitor.sweep"]
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["houses.authentication.TokenAuthentication", "houses.authentication.PageSession"],
+    # In a module without views: these are imported while REST framework's own views are.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "houses.authentication.TokenAuthentication",
+        "houses.authentication.PageSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
@@ -188,6 +189,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "AgentKindEnum": "houses.api.houses.KINDS",
+        "ThreadStatusEnum": "threads.api.threads.STATUSES",
+        "FileStateEnum": "artifacts.api.stories.STATES",
+    },
 }
 
 LOGGING = {

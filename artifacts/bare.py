@@ -4,10 +4,8 @@ Object ids are hexadecimal text everywhere outside of this module.
 """
 
 import os
-import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,74 +13,15 @@ from typing import Any, Self
 import pygit2
 from pygit2.enums import DeltaStatus, DiffOption, FileMode
 
+from artifacts.objects import Author, Change, Commit, Entry
 from artifacts.paths import inside_repository
 from houses.refusals import NotFound
+
+__all__ = ["EMPTY_TREE", "Author", "Bare", "Change", "Commit", "Entry"]
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SNAPSHOTS = "refs/arbe/snapshots/"
 _KINDS = {DeltaStatus.ADDED: "added", DeltaStatus.DELETED: "deleted"}
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who commits, and when; the address of an agent is `<id>@arbe`."""
-
-    name: str
-    email: str
-    time: int = field(default_factory=lambda: int(time.time()))
-
-    @property
-    def signature(self) -> pygit2.Signature:
-        name = re.sub(r"[<>\n\r\0]", " ", self.name).strip() or "nobody"
-        return pygit2.Signature(name, re.sub(r"[<>\s\0]", "", self.email) or "nobody@arbe", self.time, 0)
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One commit, as far as arbe tells of it."""
-
-    oid: str
-    tree: str
-    parents: tuple[str, ...]
-    author: Author
-    message: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a tree holds under a path."""
-
-    path: str
-    oid: str
-    mode: int
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-    @property
-    def is_folder(self) -> bool:
-        return self.mode == FileMode.TREE
-
-    @property
-    def is_link(self) -> bool:
-        return self.mode == FileMode.LINK
-
-    @property
-    def is_file(self) -> bool:
-        return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One path that differs between two trees; `kind` is added, changed or deleted."""
-
-    path: str
-    kind: str
-    old: str | None
-    new: str | None
-    old_mode: int = 0
-    new_mode: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,14 +63,15 @@ class Bare:
         return Entry(path, str(found.id), int(found.filemode))
 
     def oids(self, treeish: str, paths: Iterable[str]) -> dict[str, str | None]:
-        """The object id of each path, None for what is not there: one opening of the tree for all of them."""
-        tree = self._tree(treeish)
+        """The object id of each path, None for what is not there. Every folder is opened once."""
+        folders: dict[str, pygit2.Tree | None] = {"": self._tree(treeish)}
         found: dict[str, str | None] = {}
         for path in paths:
-            try:
-                found[path] = str(tree[path].id)
-            except (KeyError, ValueError):
-                found[path] = None
+            above, slash, name = path.rpartition("/")
+            if above not in folders:
+                _open(folders, above)
+            folder = folders[above] if above or not slash else None
+            found[path] = str(folder[name].id) if folder is not None and name and name in folder else None
         return found
 
     def listing(self, treeish: str, folder: str = "") -> list[Entry]:
@@ -268,6 +208,16 @@ class Bare:
         if not isinstance(found, pygit2.Blob):
             raise NotFound(f"There is no file {oid[:12]} in this repository.")
         return found
+
+
+def _open(folders: dict[str, pygit2.Tree | None], path: str) -> None:
+    """Add a folder, and those above it, to the ones that are open."""
+    above, _, name = path.rpartition("/")
+    if above not in folders:
+        _open(folders, above)
+    folder = folders[above]
+    below = folder[name] if folder is not None and name and name in folder else None
+    folders[path] = below if isinstance(below, pygit2.Tree) else None
 
 
 def _change(delta: pygit2.DiffDelta) -> Change:

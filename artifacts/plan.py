@@ -56,7 +56,7 @@ def plan(
     rows = Derivation.objects.of(repository)
     if target is not None and not rows.filter(path=target).exists():
         raise UnknownTarget(_unknown(repository, tree, target))
-    if not rows.due(digests).exists():
+    if not rows.any_due(digests):
         return Plan(target, fresh=1 if target else rows.count())
     made = list(rows) if target is None else _upstream(repository, target)
     inputs = graph.inputs_of(made)

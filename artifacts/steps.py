@@ -136,7 +136,9 @@ class _Graph:
 
 def _cycle(trail: list[str], again: str) -> Cycle:
     # The trail runs from what is made to what it is made from; people read it the other way round.
-    around = " → ".join(f"`{path}`" for path in [again, *reversed(trail[1:]), again])
+    ring = [again, *reversed(trail[1:])]
+    first = ring.index(min(ring))
+    around = " → ".join(f"`{path}`" for path in [*ring[first:], *ring[: first + 1]])
     return Cycle(
         f"These files are made from each other: {around}. "
         "Make one of them once with a command that does not read the others."

@@ -13,6 +13,7 @@ from houses.refusals import Forbidden, Invalid
 from houses.tenancy import inside
 
 OWNER, MEMBER = "owner", "member"
+MINE = f'"id" IN (SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT})'  # noqa: S608  # both constants are ours
 
 
 class HouseQuerySet(models.QuerySet["House"]):
@@ -48,7 +49,7 @@ class House(models.Model):
             HouseOwned(
                 name="a_house_is_seen_from_inside",
                 column="id",
-                also_read='"id" IN (SELECT house_id FROM members WHERE agent_id = ' + CURRENT_AGENT + ")",
+                also_read=MINE,
             )
         ]
 

@@ -35,7 +35,7 @@ class EnvironmentQuerySet(models.QuerySet["Environment"]):
     def create_in(
         self, house: House, name: str, *, by: Agent, config: dict[str, Any], secret_bindings: list[dict[str, Any]]
     ) -> "Environment":
-        """A recipe; without a repository named in it, one is made. The house's first environment becomes its default."""
+        """A recipe; without a repository one is made for it. The house's first environment becomes its default."""
         if not name.strip():
             raise Invalid("An environment needs a name.")
         if not config.get("repository"):
@@ -107,9 +107,7 @@ class Environment(models.Model):
                 )
         return {name: secret.reveal() for name, secret in found.items()}
 
-    def change(
-        self, *, name: str, config: dict[str, Any], secret_bindings: list[dict[str, Any]], by: Agent
-    ) -> None:
+    def change(self, *, name: str, config: dict[str, Any], secret_bindings: list[dict[str, Any]], by: Agent) -> None:
         """A new version of the recipe; sandboxes made before keep what they were made from."""
         if not name.strip():
             raise Invalid("An environment needs a name.")
@@ -142,7 +140,7 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def checked_bindings(bindings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def checked_bindings(bindings: list[Any]) -> list[dict[str, Any]]:
     """`[{name, required}]`, cleaned. Raises `Invalid`."""
     kept = []
     for binding in bindings:

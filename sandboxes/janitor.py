@@ -13,14 +13,15 @@ from sandboxes.providers import DEFAULT, provider
 logger = logging.getLogger(__name__)
 EVERY = 60.0  # seconds
 
-_last = -EVERY
+
+class _Clock:
+    last = -EVERY
 
 
 def sweep() -> None:
     """About once a minute: bury rows without a machine, destroy machines without a living row."""
-    global _last
-    if time.monotonic() - _last >= EVERY:
-        _last = time.monotonic()
+    if time.monotonic() - _Clock.last >= EVERY:
+        _Clock.last = time.monotonic()
         compare()
 
 
@@ -29,7 +30,9 @@ def compare() -> tuple[int, int]:
     machine = provider(DEFAULT)
     there = set(machine.list())
     with connection.cursor() as cursor:
-        cursor.execute("SELECT house_id, id, provider_ref, status FROM sandboxes_known() WHERE provider = %s", [DEFAULT])
+        cursor.execute(
+            "SELECT house_id, id, provider_ref, status FROM sandboxes_known() WHERE provider = %s", [DEFAULT]
+        )
         known = cursor.fetchall()
     gone = [(house, row) for house, row, ref, status in known if status == "live" and ref not in there]
     for house_id, sandbox_id in gone:

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandboxes import users, wardens
+from sandboxes import users
 from sandboxes.processes import Process
 from sandboxes.provider import DEFAULT_LIMITS, Exec, Exit, Limits, ProviderError
+from sandboxes.wardens import WARDENS
 
 if TYPE_CHECKING:
     from artifacts.tree import Snapshot
@@ -64,7 +65,7 @@ class Local:
         self._refuse_if_unsafe()
         if self.alive(sandbox_id):
             return sandbox_id
-        wardens.keep_one_ready()
+        WARDENS.keep_one_ready()
         self.root.mkdir(parents=True, exist_ok=True)
         self._clear_abandoned()
         owner = users.take(self.root, sandbox_id)

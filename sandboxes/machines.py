@@ -12,13 +12,13 @@ from django.db.models.functions import Now
 
 from artifacts.merge import merge
 from artifacts.models import Repository
+from artifacts.tree import Snapshot
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Refused
 from houses.tenancy import inside
 from sandboxes.environments import Environment
-from artifacts.tree import Snapshot
 from sandboxes.provider import Exec, Provider
 from sandboxes.providers import DEFAULT, provider
 
@@ -118,7 +118,7 @@ class Sandbox(models.Model):
         return time.monotonic() - began
 
     def level(self, repository: Repository) -> list[str]:
-        """Bring what is new on the branch into the tree; returns the paths that were changed on both sides, untouched."""
+        """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched."""
         assert self.tree and self.base_tree
         head = repository.tree
         if head == self.base_tree:
@@ -126,7 +126,7 @@ class Sandbox(models.Model):
         merged = merge(repository.bare, self.base_tree, self.tree, head)
         if merged.tree != self.tree:
             self.machine.restore(self.ref, repository.bare.path, merged.tree)
-        # Where both sides changed a file the tree keeps its own, and the base its old one: the next landing says so again.
+        # Where both sides changed a file the tree keeps its own, and the base its old one: the next landing says so.
         base = repository.bare.oids(self.base_tree, list(merged.conflicts))
         self._remember(tree=merged.tree, base_tree=repository.bare.edit(head, base) if merged.conflicts else head)
         return list(merged.conflicts)

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandboxes import lifetimes, wardens
+from sandboxes import lifetimes
 from sandboxes.provider import Exit, ProviderError, Reason
+from sandboxes.wardens import WARDENS
 
 STOPPING = 1.8  # its warden gives it less; after this it is ended over the warden's head
 UNCLAIMED = 30.0  # after this long without a warden nobody is about to start it
@@ -29,7 +30,7 @@ class Process:
         self.folder.mkdir(exist_ok=True, mode=0o700)
         if self._has("warden.pid"):
             return
-        wardens.send({**order, "folder": str(self.folder)})
+        WARDENS.send({**order, "folder": str(self.folder)})
         if not self._has("warden.pid"):
             why = self._read("warden.log")[-500:]
             raise ProviderError(f"The command could not be started: {why}", permanent=False)

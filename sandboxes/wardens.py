@@ -13,32 +13,48 @@ from typing import Any
 
 START = "import sys; sys.path.append(sys.argv[1]); from sandboxes.warden import main; main()"
 ABOVE = str(Path(__file__).resolve().parent.parent)
-
-_lock = Lock()
-_spare: subprocess.Popen[bytes] | None = None
+PATIENCE = 30.0
 
 
-def send(order: dict[str, Any]) -> None:
-    """Gives the order to a warden; on return it has claimed its folder, or found it claimed."""
-    global _spare
-    with _lock:
-        warden, _spare = _spare, None
-    if warden is None or warden.poll() is not None:
-        warden = _begin()
-    try:
-        warden.communicate(marshal.dumps(order), timeout=30)
-    except subprocess.TimeoutExpired:
-        warden.kill()
-        warden.communicate()
-    keep_one_ready()
+class Wardens:
+    """Those of one process; the one that is ready waits for its order and ends with the process."""
 
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._ready: subprocess.Popen[bytes] | None = None
 
-def keep_one_ready() -> None:
-    """It waits for its order and ends with this process."""
-    global _spare
-    with _lock:
-        if _spare is None:
-            _spare = _begin("ahead")
+    def send(self, order: dict[str, Any]) -> None:
+        """Gives the order to one; on return it has claimed its folder, or found it claimed."""
+        with self._lock:
+            warden, self._ready = self._ready, None
+        if warden is None or warden.poll() is not None:
+            warden = _begin()
+        try:
+            warden.communicate(marshal.dumps(order), timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            warden.kill()
+            warden.communicate()
+        self.keep_one_ready()
+
+    def keep_one_ready(self) -> None:
+        with self._lock:
+            if self._ready is None:
+                self._ready = _begin("ahead")
+
+    def dismiss(self) -> None:
+        with self._lock:
+            if self._ready is not None:
+                self._ready.communicate()
+                self._ready = None
+
+    def forget(self) -> None:
+        """A forked child leaves its parent's alone, and does not keep it waiting when the parent has gone."""
+        self._lock = Lock()
+        if self._ready is not None:
+            assert self._ready.stdin
+            self._ready.stdin.close()
+            self._ready.returncode = 0
+            self._ready = None
 
 
 def _begin(*when: str) -> subprocess.Popen[bytes]:
@@ -53,21 +69,6 @@ def _begin(*when: str) -> subprocess.Popen[bytes]:
     )
 
 
-@atexit.register
-def _dismiss() -> None:
-    if _spare is not None:
-        _spare.communicate()
-
-
-def _forget() -> None:
-    """A forked child leaves its parent's spare alone, and does not keep it waiting after its parent."""
-    global _spare, _lock
-    _lock = Lock()
-    if _spare is not None:
-        assert _spare.stdin
-        _spare.stdin.close()
-        _spare.returncode = 0
-        _spare = None
-
-
-os.register_at_fork(after_in_child=_forget)
+WARDENS = Wardens()
+atexit.register(WARDENS.dismiss)
+os.register_at_fork(after_in_child=WARDENS.forget)

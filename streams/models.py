@@ -24,7 +24,7 @@ class Stream(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.pk
+        return str(self.pk)
 
 
 class Outbox(models.Model):

@@ -1,4 +1,4 @@
-"""The one way in for events: announced with the row change they tell of, then relayed to the stream exactly once, in order.
+"""The one way in for events: announced with the row change they tell of, relayed to the stream exactly once, in order.
 
 `announce` writes a row in the caller's transaction. After the commit `relay` appends what waits with an idempotent
 producer whose sequence is the row's position in its stream, and deletes what the server has; a crash in between is
@@ -36,7 +36,7 @@ class Storied(Protocol):
 
 def open_stream(house_id: str) -> str:
     """A new stream's address. The log itself is made when the first event is relayed."""
-    return Stream.objects.create(house_id=house_id).pk
+    return str(Stream.objects.create(house_id=house_id).pk)
 
 
 def announce(subject: Storied, event: Event, *, by: Agent) -> None:
@@ -58,7 +58,7 @@ def announce(subject: Storied, event: Event, *, by: Agent) -> None:
 
 
 def relay(house_id: str, stream_id: str) -> int:
-    """Bring what waits to the stream; returns how many events that were. Raises `StreamError` if it cannot be reached."""
+    """Bring what waits to the stream; returns how many events that were. Raises `StreamError`."""
     told = 0
     with _alone(stream_id):
         while waiting := _waiting(house_id, stream_id):

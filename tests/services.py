@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from redis import StrictRedis
 
 from arbe import roles
 from arbe.postgres import Postgres
@@ -38,6 +39,19 @@ class Services:
     def drop(self, name: str) -> None:
         with psycopg.connect(self.postgres.url, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def empty(self) -> None:
+        """Take every row of arbe's out again, and every call from the queues; the app role could not."""
+        with psycopg.connect(self.urls.owner) as owner:
+            owner.execute("SET lock_timeout = '10s'")
+            rows = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            kept = ("django_migrations", "django_content_type", "auth_permission")
+            tables = [sql.Identifier(name) for (name,) in rows if name not in kept]
+            owner.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+            owner.execute("SET LOCAL ROLE arbe_vault")
+            owner.execute("TRUNCATE vault.sealed")
+        with StrictRedis.from_url(self.redis.url) as redis:
+            redis.flushall()
 
     def stop(self) -> None:
         self.redis.stop()

@@ -154,16 +154,20 @@ class Command(models.Model):
         mine = Command.objects.filter(pk=self.pk, status=RUNNING)
         return bool(mine.update(leased_until=timezone.now() + lease))
 
-    def note_start(self, *, before_tree: str) -> None:
-        """The machine is about to run it; from here on a new worker does not start it again but reads on."""
-        others = Command.objects.started_in(self.sandbox).exclude(pk=self.pk) if self.sandbox else Command.objects.none()
+    def note_start(self, *, before_tree: str) -> float:
+        """The machine is about to run it: from here on a new worker reads on. Returns the seconds it waited."""
+        others = (
+            Command.objects.started_in(self.sandbox).exclude(pk=self.pk) if self.sandbox else Command.objects.none()
+        )
         self.overlapped = bool(others.update(overlapped=True))
-        self.before_tree, self.started_at = before_tree, timezone.now()
-        self.leased_until = timezone.now() + LEASE
+        now = timezone.now()
+        self.before_tree, self.started_at, self.leased_until = before_tree, now, now + LEASE
         self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until"])
+        return (now - self.created_at).total_seconds()
 
-    def note_chunk(self, end: int, *, style: str, redactions: dict[str, int]) -> bool:
+    def note_chunk(self, end: int, *, style: str, hits: dict[str, int]) -> bool:
         """The next chunk goes up to byte `end`. False if another worker said so first: then it is theirs to go on."""
+        redactions = {name: self.redactions.get(name, 0) + hits.get(name, 0) for name in self.redactions | hits}
         mine = Command.objects.filter(pk=self.pk, status=RUNNING, sequence=self.sequence)
         if not mine.update(
             sequence=F("sequence") + 1, poured=F("pouring"), pouring=end, style=style, redactions=redactions

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from houses.agents import Agent
@@ -55,9 +56,14 @@ class Told(models.Model):
 
     house_id: str
     stream_id = models.TextField(unique=True, editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         abstract = True
+
+    def _touch(self) -> None:
+        """Something happened here: the database's trigger sets `updated_at` on any update of the row."""
+        self.save(update_fields=["updated_at"])
 
     def _changed(self, event: Event, *, by: Agent, **values: Any) -> None:
         for name, value in values.items():
@@ -146,7 +152,7 @@ class Spoken(Told):
         text = checked_text(text, "A message")
         self._locked().require_open()
         announce(self, Message(text=text), by=by)
-        self.save(update_fields=["updated_at"])
+        self._touch()
 
     @transaction.atomic
     def close(self, *, by: Agent) -> None:

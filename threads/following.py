@@ -27,6 +27,7 @@ from threads.places import place_of
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
+EVERY = LEASE.total_seconds() / 6  # seconds between two looks at the row
 PAUSE = 0.03  # seconds between chunks of a command that prints without end: what gathers meanwhile goes together
 
 
@@ -55,9 +56,12 @@ def follow(command: Command) -> None:
             return
         _start(command)
     except Refused as refused:
-        return _give_up(command, refused.detail)
+        _give_up(command, refused.detail)
+        return
     except ProviderError as error:
-        return _give_up(command, error.detail) if error.permanent else None
+        if error.permanent:  # else the lease runs out and another worker tries
+            _give_up(command, error.detail)
+        return
     ended = _pour(command, redactor)
     if ended is not None:
         keep(command, ended, *_outcome(command, ended))
@@ -78,7 +82,7 @@ def _begin(command: Command) -> Redactor | None:
 def _start(command: Command) -> None:
     """Resolve the machine, bring its tree up to the branch, and start; nothing of that twice."""
     began = time.monotonic()
-    sandbox, made = place_of(command)
+    sandbox = place_of(command)
     resolved = time.monotonic()
     if command.started_at is None:
         with sandbox.alone():
@@ -87,9 +91,9 @@ def _start(command: Command) -> None:
             with inside(command.house_id):
                 if not command.renew():
                     raise Refused("It was stopped before it began.")
-                command.note_start(before_tree=before)
+                waited = command.note_start(before_tree=before)
                 split = {
-                    "queue": round((command.started_at - command.created_at).total_seconds() - prepared + began, 4),
+                    "queue": round(waited - prepared + began, 4),
                     "sandbox": round(resolved - began, 4),
                     "tree": round(prepared - resolved, 4),
                 }
@@ -130,32 +134,51 @@ def _pour(command: Command, redactor: Redactor) -> Exit | None:
     """Bring the output to the stream until the process has ended; None if another worker took over."""
     assert command.sandbox is not None
     machine, ref = command.sandbox.machine, command.sandbox.ref
-    if command.pouring > command.poured:  # a chunk that another worker may or may not have brought
-        raw = machine.read(ref, command.pk, command.poured, command.pouring - command.poured)
-        _append(command, redactor.split(raw, final=True)[1], command.poured, command.pouring, command.style)
-    renewed, at, style = time.monotonic(), command.pouring, command.style
+    style, at = _pour_again(command, redactor), command.pouring
+    watched = time.monotonic() - EVERY  # a stop may have been asked for while it was being started
     while True:
+        if time.monotonic() - watched >= EVERY:
+            if not _still_mine(command):
+                return None
+            watched = time.monotonic()
         ended = machine.poll(ref, command.pk)
         raw = machine.read(ref, command.pk, at, AT_ONCE)
         last = ended is not None and at + len(raw) >= ended.output_bytes
         consumed, text, hits = redactor.split(raw, final=last)
         if consumed:
-            redactions = {name: command.redactions.get(name, 0) + hits.get(name, 0) for name in command.redactions | hits}
             with inside(command.house_id):
-                if not command.note_chunk(at + consumed, style=style, redactions=redactions):
+                if not command.note_chunk(at + consumed, style=style, hits=hits):
                     return None
             _append(command, text, at, at + consumed, style)
             style, at = active_style(style, text), at + consumed
-            time.sleep(PAUSE if len(raw) < AT_ONCE and not last else 0)
+            if len(raw) < AT_ONCE and not last:
+                time.sleep(PAUSE)
         elif ended is not None and (last or not raw):
             return ended
         else:
-            machine.wait(ref, command.pk, at + len(raw), timeout=LEASE.total_seconds() / 6)
-        if time.monotonic() - renewed > LEASE.total_seconds() / 6:
-            with inside(command.house_id):
-                if not command.renew():
-                    return None
-            renewed = time.monotonic()
+            machine.wait(ref, command.pk, at + len(raw), timeout=EVERY)
+
+
+def _pour_again(command: Command, redactor: Redactor) -> str:
+    """The chunk that another worker may or may not have brought; returns the style in force after it."""
+    if command.pouring == command.poured:
+        return command.style
+    assert command.sandbox is not None
+    size = command.pouring - command.poured
+    raw = command.sandbox.machine.read(command.sandbox.ref, command.pk, command.poured, size)
+    text = redactor.split(raw, final=True)[1]
+    _append(command, text, command.poured, command.pouring, command.style)
+    return active_style(command.style, text)
+
+
+def _still_mine(command: Command) -> bool:
+    """Renew the lease, and end the process if somebody asked for that: a lost bell must not keep it running."""
+    with inside(command.house_id):
+        mine = command.renew()
+        command.refresh_from_db(fields=["stop_asked_by"])
+    if mine and command.stop_asked_by_id is not None and command.sandbox is not None:
+        command.sandbox.machine.stop(command.sandbox.ref, command.pk)
+    return mine
 
 
 def _append(command: Command, text: str, start: int, end: int, style: str) -> None:
@@ -188,5 +211,3 @@ def _give_up(command: Command, reason: str, status: str = FAILED) -> None:
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:
             mine.rest(status, reason=reason, by=mine.stop_asked_by)
-
-

@@ -40,7 +40,7 @@ def _record(
     if seen is not None and command.before_tree is not None:
         repository = Repository.objects.get(pk=command.environment.config["repository"])
         kept = _keep_tree(command, repository, seen)
-        # A step of a make, a stopped command and one that broke a limit may have left half a file: it stays off the branch.
+        # A step of a make, a stopped command and one that broke a limit may have left half a file: not for the branch.
         if status == COMPLETED or (status == FAILED and ended.reason == "exited" and not command.make_id):
             kept |= _land(command, repository, seen)
             _tell_made(command, repository, seen, reads, ended.code)
@@ -73,7 +73,7 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot) -> dict
 
 
 def _land(command: Command, repository: Repository, seen: Snapshot) -> dict[str, Any]:
-    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it, and is told."""
+    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told."""
     sandbox = command.sandbox
     assert sandbox is not None and sandbox.base_tree is not None
     landing = repository.land(

@@ -42,7 +42,8 @@ class LiveThread(AsyncJsonWebsocketConsumer):
         stream_id = await _stream_of(self.house_id, where["thread"]) if admitted and await self._admitted() else None
         if stream_id is None:
             await self.accept()  # a browser learns a close code only from a socket that was open
-            return await self.close(NOT_YOURS)
+            await self.close(NOT_YOURS)
+            return
         self.stream_id, self.rung = stream_id, asyncio.Event()
         self.streams = AsyncStreams(settings.STREAMS_URL, settings.STREAMS_KEY)
         await self.channel_layer.group_add(group_of(self.stream_id), self.channel_name)
@@ -70,7 +71,8 @@ class LiveThread(AsyncJsonWebsocketConsumer):
                 await asyncio.wait_for(self.rung.wait(), timeout=5)
             self.rung.clear()
             if not await self._admitted():
-                return await self.close(GONE)
+                await self.close(GONE)
+                return
             with contextlib.suppress(StreamError):
                 await self._send_new()
 
@@ -112,6 +114,4 @@ def _stream_of(house_id: str, thread_id: str) -> str | None:
 @sync_to_async(thread_sensitive=False)
 def _rendered(house_id: str, events: list[dict[str, Any]]) -> list[dict[str, str]]:
     with inside(house_id):
-        return [
-            {"seq": event["seq"], "type": event["type"], "html": fragment(event, house_id)} for event in events
-        ]
+        return [{"seq": event["seq"], "type": event["type"], "html": fragment(event, house_id)} for event in events]

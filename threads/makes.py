@@ -51,9 +51,7 @@ class MakeQuerySet(models.QuerySet["Make"]):
             target=target,
             planned=[step.key for step in plan.steps],
         )
-        announce(
-            thread, MakePlanned(make_id=make.pk, target=target, steps=described(plan), fresh=plan.fresh), by=by
-        )
+        announce(thread, MakePlanned(make_id=make.pk, target=target, steps=described(plan), fresh=plan.fresh), by=by)
         house_id, make_id = make.house_id, make.pk
         transaction.on_commit(lambda: ring_make(house_id, make_id))
         return make
@@ -171,6 +169,11 @@ class Make(models.Model):
         announce(self.thread, finished, by=by or self.agent)
         for child in self.thread.children.filter(commands__make=self).distinct():
             child.close(by=self.agent)
+        # A step lets its own machine go; these are what a worker that died just then left behind.
+        rested = self.commands.exclude(status__in=["queued", "running"]).filter(sandbox__status="live")
+        for command in rested.select_related("sandbox"):
+            if command.sandbox is not None:
+                transaction.on_commit(command.sandbox.destroy)
 
 
 def _why(command: Command) -> str:

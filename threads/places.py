@@ -12,19 +12,19 @@ from threads.commands import Command
 from threads.thread import Thread
 
 
-def place_of(command: Command) -> tuple[Sandbox, bool]:
-    """The machine, ready, and whether it was made for this. Raises `ProviderError`, `Refused`."""
+def place_of(command: Command) -> Sandbox:
+    """The machine, ready. Raises `ProviderError`, `Refused`."""
     while True:
         with inside(command.house_id):
             sandbox = _row_for(command)
         if command.started_at is not None:
-            return sandbox, False
+            return sandbox
         with sandbox.alone():
             if sandbox.is_alive():
-                return sandbox, False
+                return sandbox
             if sandbox.status == PENDING:
                 _make(command, sandbox)
-                return sandbox, True
+                return sandbox
             sandbox.bury()  # the row said live and the machine is gone: resume
 
 

@@ -59,7 +59,7 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
             stream_id=open_stream(house_id),
             name=title,
             parent_thread=parent,
-            environment=environment or (parent and parent.environment),
+            environment=environment or (parent.environment if parent else None),
         )
         announce(thread, ThreadOpened(name=title), by=by)
         if parent is not None:
@@ -109,7 +109,6 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
         default="open", db_default="open", choices=[(status, status) for status in (*CHAT, *DRIVEN)]
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = ThreadQuerySet.as_manager()
 

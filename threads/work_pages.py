@@ -11,14 +11,16 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_POST
 
 from artifacts.models import Derivation, Repository
+from houses.coming_in import agent_of
 from houses.models import Agent, House, Member
-from houses.pages import agent_of, in_house
+from houses.pages import in_house
 from houses.refusals import NotFound, Refused
 from sandboxes.models import Environment
-from streams.client import StreamError, streams
+from streams.client import StreamError
 from threads.ansi import coloured
 from threads.makes import environment_digests
 from threads.models import Command, Make, Thread
+from threads.reading import streams
 
 WHOLE = 2_000_000  # characters of output on the page of a command
 OFFERED = 2000  # targets
@@ -34,8 +36,8 @@ def command(request: HttpRequest, house: House, command_id: str) -> HttpResponse
         told = list(_story(found))
     except StreamError:
         told = []
-    last = next((event["payload"] for event in told if event["type"] == "command_finished"), {})
-    first = next((event["payload"] for event in told if event["type"] == "command_started"), {})
+    last: dict[str, Any] = next((event["payload"] for event in told if event["type"] == "command_finished"), {})
+    first: dict[str, Any] = next((event["payload"] for event in told if event["type"] == "command_started"), {})
     context = {
         "house": house,
         "thread": found.thread,
@@ -177,7 +179,9 @@ def _targets(thread: Thread) -> list[dict[str, str]]:
     stale = repository.stale(environment_digests())
     paths = Derivation.objects.of(repository).order_by("path").values_list("path", flat=True)[:OFFERED]
     states = [(path, stale[path].state if path in stale else "fresh") for path in paths]
-    return [{"value": path, "mark": state, "state": state} for path, state in sorted(states, key=lambda s: s[1] == "fresh")]
+    return [
+        {"value": path, "mark": state, "state": state} for path, state in sorted(states, key=lambda s: s[1] == "fresh")
+    ]
 
 
 def shown(

@@ -1,5 +1,6 @@
 """The verbs that make work happen in a thread. A trait of `Thread`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -9,14 +10,13 @@ from houses.places import House
 from houses.refusals import Refused
 from sandboxes.models import Environment
 from streams.outbox import announce
+from threads.bell import ring_command
 from threads.conversation import Told, checked_text
 from threads.events import CommandQueued
-from threads.bell import ring_command
 
 if TYPE_CHECKING:
     from threads.commands import Command
     from threads.makes import Make
-    from threads.thread import Thread
 
 
 class NoEnvironment(Refused):
@@ -31,6 +31,7 @@ class Working(Told):
     environment: Any
     environment_id: Any
     commands: Any
+    require_open: Callable[[], None]
     makes: Any
 
     class Meta:
@@ -52,7 +53,7 @@ class Working(Told):
 
     @transaction.atomic
     def run(
-        self: "Thread",  # type: ignore[misc]  # the trait is only ever part of a thread
+        self,
         text: str,
         *,
         by: Agent,
@@ -76,19 +77,20 @@ class Working(Told):
             targets=targets or [],
         )
         queued = CommandQueued(
-            command_id=command.pk, text=text, make_id=make and make.pk, target=", ".join(targets or []) or None
+            command_id=command.pk, text=text, make_id=make.pk if make else None, target=", ".join(targets or []) or None
         )
         announce(self, queued, by=by)
-        self.save(update_fields=["updated_at"])
+        self._touch()
         house_id, command_id = self.house_id, command.pk
         transaction.on_commit(lambda: ring_command(house_id, command_id))
         return command
 
     @transaction.atomic
-    def make(self: "Thread", target: str, *, by: Agent) -> "Make":  # type: ignore[misc]  # see above
+    def make(self, target: str, *, by: Agent) -> "Make":
         """Make a file again, and before it whatever it is made from, as far as that went stale."""
         self._locked().require_open()
-        return self.makes.begin(self, target, by=by)
+        make: Make = self.makes.begin(self, target, by=by)
+        return make
 
     def stop(self, *, by: Agent) -> None:
         """Stop everything that runs in this thread."""

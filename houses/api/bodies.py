@@ -1,9 +1,9 @@
-"""What a request may carry: JSON that Postgres can keep, or the bytes of a file, and not too much of either."""
+"""What a request may carry: JSON that Postgres can keep, or bytes, and not too much of either."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from django.conf import settings
 from rest_framework.parsers import BaseParser
@@ -11,6 +11,12 @@ from rest_framework.parsers import BaseParser
 from houses.refusals import Invalid, TooLarge
 
 LARGEST_FILE = 64 * 1024 * 1024  # bytes
+
+
+class Readable(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class JSONText(BaseParser):
@@ -34,18 +40,7 @@ class JSONText(BaseParser):
         return value
 
 
-class RawBytes(BaseParser):
-    """Any bytes, as they are."""
-
-    media_type = "*/*"
-
-    def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> bytes:
-        return at_most(stream, LARGEST_FILE)
-
-
-def at_most(stream: IO[Any], limit: int) -> bytes:
+def at_most(stream: Readable, limit: int) -> bytes:
     """Everything, unless there is more than `limit`. A length is not believed: chunked bodies have none."""
     parts: list[bytes] = []
     left = limit + 1

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer, ValidationError
@@ -36,6 +37,11 @@ class AgentView(APIView):
     """Something for whoever came in, in no particular house."""
 
     parser_classes = (JSONText,)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        if "CONTENT_LENGTH" not in request.META and "Transfer-Encoding" in request.headers:
+            request.META["CONTENT_LENGTH"] = "-1"  # REST framework takes a body without a length for none
+        return super().initialize_request(request, *args, **kwargs)
 
     @property
     def agent(self) -> Agent:

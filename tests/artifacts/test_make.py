@@ -152,7 +152,7 @@ def test_a_circle_is_refused_by_name(bench):
     bench.run("b from a", reads=["a"], b="1")
     bench.run("c from b", reads=["b"], c="1")
     bench.run("a from c", reads=["c"], a="2")
-    with pytest.raises(Cycle, match="`a` → `b` → `c` → `a`|`b` → `c` → `a` → `b`|`c` → `a` → `b` → `c`"):
+    with pytest.raises(Cycle, match="`a` → `b` → `c` → `a`"):
         bench.steps("c")
 
 

@@ -81,7 +81,8 @@ class Up:
 
 
 @pytest.fixture(scope="module")
-def var():
+def home():
+    """The ARBE_VAR of this file's tests; the first makes it, the others find it as it was left."""
     folder = services.open_folder("arbe-up-")
     yield folder / "var"
     shutil.rmtree(folder)
@@ -103,8 +104,8 @@ def wait_until(true, within: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_it_answers_mends_itself_and_ends_what_it_started(var, port):
-    with Up(var, port) as up:
+def test_it_answers_mends_itself_and_ends_what_it_started(home, port):
+    with Up(home, port) as up:
         up.hears("arbe is at http://127.0.0.1")
         assert up.answers() == 200
         up.hears("once, with this link:\n *http://127.0.0.1")
@@ -114,7 +115,7 @@ def test_it_answers_mends_itself_and_ends_what_it_started(var, port):
         up.hears(r"runs +ended \(killed by SIGKILL\); starting it again")
         wait_until(lambda: any(worker.pid != victim.pid for worker in up.workers("runs")))
 
-        with Up(var, ports.free_port()) as second:
+        with Up(home, ports.free_port()) as second:
             assert second.process.wait(30) == 1
             second.hears("arbe already runs from")
 
@@ -122,35 +123,35 @@ def test_it_answers_mends_itself_and_ends_what_it_started(var, port):
         up.end(signal.SIGTERM)
         assert up.process.returncode == 0
         assert not [process for process in started if is_alive(process)]
-    log = (var / "arbe.log").read_text()
+    log = (home / "arbe.log").read_text()
     assert "Everything has ended." in log
     assert "/sign-in/" not in log, "a link that signs somebody in is not for the log"
 
 
-def test_killed_outright_it_leaves_nothing_running_and_starts_again(var, port):
-    with Up(var, port) as up:
+def test_killed_outright_it_leaves_nothing_running_and_starts_again(home, port):
+    with Up(home, port) as up:
         up.hears("arbe is at http://127.0.0.1")
         started = up.started()
         up.process.kill()
         wait_until(lambda: not any(map(is_alive, started)), within=10)
-    with Up(var, port) as up:
+    with Up(home, port) as up:
         up.hears("arbe is at http://127.0.0.1")
         assert up.answers() == 200
         up.end(signal.SIGINT)
         assert up.process.returncode == 0
 
 
-def test_a_taken_port_is_refused_with_a_sentence(var, port):
-    with Up(var, port) as up:
+def test_a_taken_port_is_refused_with_a_sentence(home, port):
+    with Up(home, port) as up:
         up.hears("Bringing the tables")  # so: past taking the lock
         up.end(signal.SIGHUP)
-    with socket.create_server(("127.0.0.1", port)), Up(var, port) as up:
+    with socket.create_server(("127.0.0.1", port)), Up(home, port) as up:
         assert up.process.wait(30) == 1
         up.hears(f"Port {port} on 127.0.0.1 is taken by another program; choose one with --port.")
 
 
-def test_what_it_keeps_is_private(var):
-    assert not (var / "arbe.env").stat().st_mode & 0o077
-    assert not (var / "arbe.log").stat().st_mode & 0o077
-    for secret in (var / "keys").iterdir():
+def test_what_it_keeps_is_private(home):
+    assert not (home / "arbe.env").stat().st_mode & 0o077
+    assert not (home / "arbe.log").stat().st_mode & 0o077
+    for secret in (home / "keys").iterdir():
         assert not secret.stat().st_mode & 0o077

@@ -192,3 +192,17 @@ def test_root_in_a_place_that_everyone_may_enter_works_too(tmp_path):
     machine = Machine(local, f"open-{time.monotonic_ns()}")
     assert machine.run("echo in")[1] == "in\n"
     local.destroy(machine.ref)
+
+
+def test_the_warden_that_is_ready_goes_with_whoever_keeps_it():
+    source = (
+        "import os, time; from sandboxes.wardens import WARDENS; WARDENS.keep_one_ready();"
+        "print(WARDENS._ready.pid, flush=True); os.fork() or time.sleep(60); time.sleep(60)"
+    )
+    keeper = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, start_new_session=True, text=True)
+    ready = lifetimes.name(int(keeper.stdout.readline()))
+    assert lifetimes.is_alive(ready)
+    keeper.kill()  # its forked child lives on
+    eventually(lambda: not lifetimes.is_alive(ready))
+    os.killpg(keeper.pid, 9)
+    keeper.communicate()
