@@ -51,7 +51,7 @@ def seed() -> bool:
     """Make the house Demo and its owner, unless somebody is here already. True if it did."""
     if Agent.objects.exists():
         return False
-    owner = Agent.objects.create_human("Owner", FIRST_OWNER)
+    owner = Agent.objects.create_human("Owner", FIRST_OWNER, is_operator=True)
     house = House.objects.found("Demo", by=owner)
     with inside(house, owner):
         repository = Repository.objects.create_in(house, "coffee", by=owner)

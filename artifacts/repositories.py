@@ -77,7 +77,9 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
             if source is None:
                 branch, _ = "main", Bare.create(arriving, author(by))
             else:
-                _, branch = bring(arriving, source, author(by), local=settings.LOCAL_IMPORTS)
+                # Whoever reads folders of the server reads every house's: that is for operators.
+                local = settings.LOCAL_IMPORTS and by.is_operator
+                _, branch = bring(arriving, source, author(by), local=local)
             return self._settle(house, name, branch, arriving)
         finally:
             shutil.rmtree(arriving, ignore_errors=True)

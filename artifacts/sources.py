@@ -30,7 +30,9 @@ def bring(path: Path, source: str, by: Author, local: bool = True) -> tuple[Bare
     """
     address = _address(source)
     if isinstance(address, Path) and not local:
-        raise CannotImport("Folders of the server cannot be imported here; give an https, http, ssh or git address.")
+        raise CannotImport(
+            "Only an operator of this installation imports folders of the server; give an https, http, ssh or git address."
+        )
     if isinstance(address, Path) and not address.is_dir():
         raise CannotImport(f"There is no folder `{address}` on the server.")
     try:

@@ -52,7 +52,7 @@ def test_nothing_is_written_outside(bench):
 
 
 def test_a_name_is_taken_once_and_a_failure_leaves_nothing(bench, oak, ada, var, tmp_path):
-    before = folders(var, oak)
+    before, ada.is_operator = folders(var, oak), True
     with pytest.raises(NameTaken):
         Repository.objects.create_in(oak, "work", by=ada)
     with pytest.raises(Invalid):
@@ -97,6 +97,7 @@ def test_a_conflict_is_told_and_the_rest_lands(bench, bo):
 
 
 def test_an_imported_repository_brings_its_story(bench, oak, ada):
+    ada.is_operator = True
     bench.write(data="1")
     bench.run("sum data > out", reads=["data"], out="one")
     copy = Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
@@ -119,13 +120,19 @@ def test_claims_of_elsewhere_are_only_claims(oak, ada, cy, tmp_path):
         [good, {**good, "path": "/etc/passwd"}, {**good, "path": "b", "recipe": 1}, {}],
         bare.lookup(head).author,
     )
+    ada.is_operator = True
     with inside(oak, ada):
         copy = Repository.objects.create_in(oak, "copy", by=ada, source=str(bare.path))
         (row,) = Derivation.objects.of(copy)
         assert (row.path, row.made_by, row.made_by_name, row.environment, row.state) == ("a", None, "Cy", "", "missing")
 
 
-def test_folders_of_the_server_can_be_closed(bench, oak, ada, settings):
-    settings.LOCAL_IMPORTS = False
+def test_folders_of_the_server_are_for_its_operators(bench, oak, ada):
+    with pytest.raises(CannotImport):
+        Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
+
+
+def test_folders_of_the_server_can_be_closed_to_operators_too(bench, oak, ada, settings):
+    ada.is_operator, settings.LOCAL_IMPORTS = True, False
     with pytest.raises(CannotImport):
         Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
