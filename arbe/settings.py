@@ -17,9 +17,10 @@
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ARBE_VAR = Path(os.environ.get("ARBE_VAR", BASE_DIR / "var")).resolve()
@@ -51,7 +52,7 @@ def _database(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 300,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "arbe"},
+        "OPTIONS": {"application_name": "arbe", **dict(parse_qsl(parts.query))},  # sslmode and the like
     }
 
 
@@ -76,7 +77,7 @@ ALLOWED_HOSTS = [host for host in env("ARBE_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = [ARBE_URL]
 
 INSTALLED_APPS = [
-    "daphne",
+    *(["daphne"] if "runserver" in sys.argv else []),  # it takes a third of a second to load
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
