@@ -1,5 +1,6 @@
 """The one ASGI application: streams without middleware, websockets through Channels, everything else through Django."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ LIVE: Any = LiveThread.as_asgi()
 SOCKETS: Any = [path("ws/threads/<str:house>/<str:thread>", LIVE)]
 
 
+LARGEST = 66 * 1024 * 1024  # bytes: a file of 64 MB, and the form around it
+
+
 class Arbe:
     """Holds the stream store while the server lives, unless streams are served elsewhere."""
 
@@ -34,7 +38,9 @@ class Arbe:
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/v1/stream/") and self.streams is not None:
             await self.streams(scope, receive, send)
-        else:
+        elif scope["type"] == "http" and (receive_some := await _bounded(scope, receive, send)):
+            await self.pages(scope, receive_some, send)
+        elif scope["type"] == "websocket":
             await self.pages(scope, receive, send)
 
     async def _live(self, receive: Any, send: Any) -> None:
@@ -46,3 +52,28 @@ class Arbe:
         if self.streams is not None:
             await self.streams.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _bounded(scope: Any, receive: Any, send: Any) -> Any:
+    """`receive`, up to what any address takes: Django writes a whole body to disk before a view can refuse it.
+
+    A length that says too much is answered here with 413 (and None is returned); one that lied, or a body without a
+    length, is cut off as if the sender had gone.
+    """
+    said = dict(scope["headers"]).get(b"content-length", b"0")
+    if said.isdigit() and int(said) > LARGEST:
+        detail = f"That is more than {LARGEST // 1024 // 1024} MB, which is what fits here."
+        body = json.dumps({"code": "too_large", "detail": detail}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return None
+    left = LARGEST
+
+    async def some() -> Any:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        return message if left >= 0 else {"type": "http.disconnect"}
+
+    return some

@@ -12,7 +12,7 @@
 | ARBE_URL | the address people type |
 | ARBE_SECRET_KEY, ARBE_STREAMS_KEY, ARBE_VAULT_KEY | keys; the vault's is 32 bytes, url-safe base64 |
 | ARBE_HOSTS | host names that are answered to, by commas (default: this machine's loopback names) |
-| ARBE_LOCAL_IMPORTS | `no` refuses to import repositories from folders of this machine; operators alone may (default `yes`) |
+| ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
 | ARBE_DEBUG | `yes` for Django's own error pages |
 """
 

@@ -13,6 +13,7 @@ import sandboxes.pages
 import threads.api
 import threads.pages
 from arbe import health
+from houses.answers import no_such_address
 
 urlpatterns = [
     path("", include(houses.pages.urlpatterns)),
@@ -25,6 +26,10 @@ urlpatterns = [
     path("api/", include(sandboxes.api.urlpatterns)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/", no_such_address),
+    path("api/<path:rest>", no_such_address),
     path("admin/", admin.site.urls),
     path("healthz", health.answer),
 ]
+
+handler400 = "houses.pages.bad_request"

@@ -81,6 +81,13 @@ class Agent(AbstractBaseUser):
         """Name and address for a git commit, from which the agent can be found again."""
         return str(self), f"{self.pk}@arbe"
 
+    def deactivate(self) -> None:
+        """Out of every house at once; what they said and made stays theirs."""
+        Agent.objects.filter(pk=self.pk).update(is_active=False)
+
+    def reactivate(self) -> None:
+        Agent.objects.filter(pk=self.pk).update(is_active=True)
+
 
 def signed(address: str) -> uuid.UUID | None:
     """The id of the agent whose commit carries this address; None for a commit from elsewhere."""

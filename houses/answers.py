@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -39,6 +39,12 @@ def refusal_response(error: Exception, context: dict[str, Any]) -> Response | No
         return None
     headers = {"WWW-Authenticate": 'Bearer realm="arbe"'} if refused.status == 401 else {}
     return _say(refused.status, refused.code, refused.detail, headers)
+
+
+def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:
+    """What the API says where nothing is: the same as where something is that is not yours."""
+    nowhere = NotFound()
+    return JsonResponse({"code": nowhere.code, "detail": nowhere.detail}, status=nowhere.status)
 
 
 def _translated(error: Exception) -> Refused | None:

@@ -1,9 +1,13 @@
 """Somebody comes into a house: a person by e-mail address, or a bot by name."""
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
 from houses.agents import RUNTIMES, Agent
 from houses.credentials import SignInLink
 from houses.places import MEMBER, House, Member
 from houses.refusals import Invalid
+from houses.titles import one_line
 
 
 def welcome_person(
@@ -15,10 +19,12 @@ def welcome_person(
     """
     Member.objects.require_owner(by)
     address = Agent.objects.normalize_email(email.strip())
-    if "@" not in address:
-        raise Invalid("A person is added by an e-mail address.")
+    try:
+        validate_email(address)
+    except ValidationError as wrong:
+        raise Invalid("A person is added by an e-mail address.") from wrong
     known = Agent.objects.filter(email__iexact=address).first()
-    person = known or Agent.objects.create_human(name.strip()[:80] or address.partition("@")[0], address)
+    person = known or Agent.objects.create_human(one_line(name, 80) or address.partition("@")[0], address)
     member = house.admit(person, role=role, by=by)
     return member, None if known else SignInLink.objects.make(person)
 
@@ -26,6 +32,7 @@ def welcome_person(
 def welcome_bot(house: House, name: str, runtime: str, *, by: Agent) -> Member:
     """A new bot, in this house alone; it comes in by token."""
     Member.objects.require_owner(by)
-    if not name.strip() or runtime not in RUNTIMES:
+    name = one_line(name, 80)
+    if not name or runtime not in RUNTIMES:
         raise Invalid(f"A bot needs a name and a runtime, which is one of {', '.join(RUNTIMES)}.")
-    return house.admit(Agent.objects.create_bot(name.strip()[:80], runtime), by=by)
+    return house.admit(Agent.objects.create_bot(name, runtime), by=by)

@@ -16,6 +16,7 @@ from houses.ids import ShortIdField
 from houses.places import House, Member
 from houses.refusals import Forbidden, Refused
 from houses.tenancy import current_house, inside
+from houses.titles import one_line
 
 PREFIX = "arbe_"
 TOKEN_LIFE = timedelta(days=90)
@@ -54,7 +55,7 @@ class TokenQuerySet(models.QuerySet["Token"]):
         token = self.create(
             house_id=current_house(),
             agent=agent,
-            name=name[:200] or "token",
+            name=one_line(name) or "token",
             digest=digest(secret),
             expires_at=expires_at or timezone.now() + TOKEN_LIFE,
         )
@@ -116,7 +117,8 @@ class Token(models.Model):
         Token.objects.filter(stale, pk=self.pk).update(last_used_at=Now())
 
     def revoke(self, *, by: Agent) -> None:
-        if by.pk != self.agent_id:
+        """Whoever holds it is out. Owners revoke any token of the house, operators any at all, everybody their own."""
+        if by.pk != self.agent_id and not by.is_operator:
             Member.objects.require_owner(by)
         Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now())
 

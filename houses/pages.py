@@ -7,6 +7,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -19,7 +20,7 @@ from houses.arrivals import welcome_bot, welcome_person
 from houses.coming_in import agent_of
 from houses.membership import house_for, houses_of
 from houses.models import Agent, House, Member, Secret, Token
-from houses.refusals import NotFound, Refused
+from houses.refusals import Invalid, NotFound, Refused, TooLarge
 from houses.tenancy import as_agent, inside
 
 P = ParamSpec("P")
@@ -44,6 +45,15 @@ def told(response: HttpResponse, sentence: str) -> HttpResponse:
     """Let the page say something when htmx gets this answer. Headers are Latin-1, so the sentence is quoted."""
     response.headers["X-Told"] = quote(sentence)
     return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django refuses before a page is asked: said like every other refusal."""
+    refusal: Refused = Invalid("That request cannot be understood; go back and try again.")
+    if isinstance(exception, RequestDataTooBig):
+        refusal = TooLarge("That is more than the 4 MB a form takes; put it into a file and upload that.")
+    template = "refusal_fragment.html" if request.headers.get("HX-Request") else "refused.html"
+    return render(request, template, {"refusal": refusal}, status=refusal.status)
 
 
 @login_required

@@ -11,6 +11,7 @@ from houses.constraints import CURRENT_AGENT, CURRENT_HOUSE, HouseOwned, Referen
 from houses.ids import ShortIdField
 from houses.refusals import Forbidden, Invalid
 from houses.tenancy import inside
+from houses.titles import one_line
 
 OWNER, MEMBER = "owner", "member"
 MINE = f'"id" IN (SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT})'  # noqa: S608  # both constants are ours
@@ -21,13 +22,14 @@ class HouseQuerySet(models.QuerySet["House"]):
 
     def found(self, name: str, *, by: Agent) -> "House":
         """A new house with its founder as owner. The id comes first: nothing may be written outside of a house."""
-        if not name.strip():
+        name = one_line(name)
+        if not name:
             raise Invalid("A house needs a name.")
         with connection.cursor() as cursor:
             cursor.execute("SELECT generate_short_id()")
             (house_id,) = cursor.fetchone()
         with inside(house_id, by):
-            house = self.create(pk=house_id, name=name.strip()[:200])
+            house = self.create(pk=house_id, name=name)
             Member.objects.create(house=house, agent=by, role=OWNER)
         return house
 

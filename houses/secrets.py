@@ -16,6 +16,7 @@ from houses.tenancy import current_house
 
 NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 LONGEST = 64 * 1024  # characters
+UNFIT = re.compile(r"[\0\ud800-\udfff]")  # no program can be given these
 
 
 class SecretQuerySet(models.QuerySet["Secret"]):
@@ -26,7 +27,7 @@ class SecretQuerySet(models.QuerySet["Secret"]):
         Member.objects.require_owner(by)
         if not NAME.fullmatch(name):
             raise Invalid("A secret's name is what a program finds it by: capital letters, digits and _, like API_KEY.")
-        if not value or len(value) > LONGEST or "\0" in value:
+        if not value or len(value) > LONGEST or UNFIT.search(value):
             raise Invalid("A secret's value is text of 1 to 65,536 characters, without NUL.")
         secret = self.select_for_update().filter(name=name).first()
         if secret is None:

@@ -30,7 +30,7 @@ def running() -> Iterator[services.Services]:
 @pytest.fixture(scope="session")
 def django_db_setup(running: services.Services, django_db_blocker) -> Iterator[None]:
     """Point Django at the embedded database, as each role, and migrate as the owner."""
-    from django.conf import settings
+    from django.conf import UserSettingsHolder, settings
 
     from arbe.settings import _database
 
@@ -41,11 +41,14 @@ def django_db_setup(running: services.Services, django_db_blocker) -> Iterator[N
     }.items():
         connections[alias].settings_dict.update(_database(url))
         connections[alias].close()
-    settings.REDIS_URL = running.redis.url
+    ground = settings._wrapped
+    while isinstance(ground, UserSettingsHolder):  # a test's own settings go with it; these are for all of them
+        ground = ground.default_settings
+    ground.REDIS_URL = running.redis.url
     for queue in settings.RQ_QUEUES.values():
         queue["URL"] = running.redis.url
     settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [running.redis.url]
-    settings.VAULT_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    ground.VAULT_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     with django_db_blocker.unblock():
         call_command("migrate", database="owner", verbosity=0)
     yield
@@ -69,6 +72,48 @@ def committed(running: services.Services, django_db_setup, django_db_blocker) ->
         yield
         connections.close_all()
     running.empty()
+
+
+@pytest.fixture(scope="session")
+def stream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.StreamServer]:
+    """Where events go, for tests that want to know."""
+    server = services.StreamServer(tmp_path_factory.mktemp("streams"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def streams_at(settings) -> Iterator[Callable]:
+    """Say where the streams are; afterwards nobody knows."""
+    from streams import client, outbox
+
+    def at(url: str) -> None:
+        settings.STREAMS_URL = url
+        for one in (client.streams, outbox._streams):
+            if one.cache_info().currsize:
+                one().close()
+            one.cache_clear()
+
+    yield at
+    at("http://127.0.0.1:1")
+
+
+@pytest.fixture
+def told(committed, stream_server, streams_at) -> Callable:
+    """`told(thread)`: the events that its stream tells, all of them. Commits are real."""
+    from streams.client import streams
+
+    streams_at(stream_server.url)
+
+    def everything(subject) -> list:
+        events, page = [], None
+        while page is None or not page.up_to_date:
+            page = streams().read(subject.house_id, subject.stream_id, page.next if page else "-1")
+            events += page.events
+        return events
+
+    return everything
 
 
 @pytest.fixture

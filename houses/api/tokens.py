@@ -52,10 +52,13 @@ class TokensView(HouseView):
 
     @operation("mint_token", "houses", takes=NewTokenSerializer, gives=MintedSerializer, status=201)
     def post(self, request: Request, house: str) -> Response:
-        """Make a token. Owners make them for bots, everybody for themselves."""
+        """Make a token. Owners make them for bots, everybody for themselves; none outlives the token that asks."""
         new = self.sent(NewTokenSerializer)
         member = found(Member.objects.select_related("agent"), agent_id=new.get("agent", self.agent.pk))
-        token, text = Token.objects.mint(member.agent, new["name"], by=self.agent, expires_at=new.get("expires_at"))
+        expires_at = new.get("expires_at")
+        if isinstance(request.auth, Token):  # what lives for a day does not make what lives for a year
+            expires_at = min(expires_at or request.auth.expires_at, request.auth.expires_at)
+        token, text = Token.objects.mint(member.agent, new["name"], by=self.agent, expires_at=expires_at)
         token.refresh_from_db()
         return Response({**TokenSerializer(token).data, "text": text}, status=201)
 

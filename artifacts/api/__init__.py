@@ -1,0 +1,16 @@
+"""The API of repositories: their files, and what was made of what."""
+
+from django.urls import path
+
+from artifacts.api.files import FileView
+from artifacts.api.repositories import OneRepositoryView, RepositoriesView, TreeView
+from artifacts.api.stories import DerivationsView, LineageView
+
+urlpatterns = [
+    path("houses/<slug:house>/repositories/", RepositoriesView.as_view()),
+    path("houses/<slug:house>/repositories/<slug:repository>/", OneRepositoryView.as_view()),
+    path("houses/<slug:house>/repositories/<slug:repository>/tree/", TreeView.as_view()),
+    path("houses/<slug:house>/repositories/<slug:repository>/files/<path:path>", FileView.as_view()),
+    path("houses/<slug:house>/repositories/<slug:repository>/derivations/", DerivationsView.as_view()),
+    path("houses/<slug:house>/repositories/<slug:repository>/lineage/", LineageView.as_view()),
+]

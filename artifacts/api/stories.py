@@ -1,0 +1,112 @@
+"""Where files come from, what was made of them, and whether that still holds."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from artifacts.api.repositories import RepositoryView, shown
+from artifacts.derivations import DECLARED, EDITED, FRESH, MISSING, OBSERVED, STALE
+from artifacts.models import Derivation, Input
+from artifacts.story import SOURCE
+from houses.api.paging import PageQuery, PageSerializer, page
+from houses.api.schema import operation
+from houses.api.view import Strict
+
+STATES = (FRESH, STALE, EDITED, MISSING, SOURCE)
+
+
+class InputSerializer(serializers.Serializer[Any]):
+    """A file that something was made from, as it was then."""
+
+    path = serializers.CharField()
+    oid = serializers.CharField()
+    how = serializers.ChoiceField([OBSERVED, DECLARED], help_text="How that is known.")
+
+
+class DerivationSerializer(serializers.Serializer[Any]):
+    """The edge: this file was made from those, by that command."""
+
+    id = serializers.CharField()
+    path = serializers.CharField()
+    oid = serializers.CharField()
+    commit = serializers.CharField()
+    state = serializers.ChoiceField(
+        [FRESH, STALE, EDITED, MISSING], help_text="Looking no further than its own inputs."
+    )
+    current = serializers.BooleanField(help_text="False for what was made before.")
+    inputs = InputSerializer(many=True, source="inputs.all")
+    command = serializers.CharField()
+    recipe_oid = serializers.CharField()
+    environment = serializers.CharField(allow_blank=True)
+    thread = serializers.CharField(source="thread_id", allow_blank=True)
+    command_id = serializers.CharField(allow_blank=True)
+    made_by = serializers.UUIDField(source="made_by_id", allow_null=True)
+    made_by_name = serializers.CharField(allow_blank=True)
+    made_at = serializers.DateTimeField()
+    seconds = serializers.FloatField()
+    known_complete = serializers.BooleanField(help_text="Whether these are surely all of its inputs.")
+    failed = serializers.BooleanField()
+
+
+class DerivationPageSerializer(PageSerializer):
+    """Some derivations."""
+
+    results = DerivationSerializer(many=True)
+
+
+class DerivationQuery(PageQuery):
+    """Which derivations."""
+
+    path = serializers.CharField(required=False, help_text="All of this file, also what was made before.")
+    from_path = serializers.CharField(required=False, help_text="What is made from this file.")
+
+
+class PathQuery(Strict):
+    """Which file."""
+
+    path = serializers.CharField()
+
+
+class DrawnSerializer(serializers.Serializer[Any]):
+    """A file of a lineage."""
+
+    path = serializers.CharField()
+    oid = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(STATES)
+    command = serializers.CharField(allow_blank=True)
+
+
+class LineageSerializer(serializers.Serializer[Any]):
+    """What a file was made from and what was made from it, all the way."""
+
+    nodes = DrawnSerializer(many=True)
+    edges = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField(), min_length=2, max_length=2),
+        help_text="Pairs: an input, and what was made of it.",
+    )
+    is_cut = serializers.BooleanField(help_text="Whether there was more than is drawn.")
+
+
+class DerivationsView(RepositoryView):
+    @operation("list_derivations", "making", query=DerivationQuery, gives=DerivationPageSerializer)
+    def get(self, request: Request, house: str, repository: str) -> Response:
+        """What was made in the repository, newest first: what is current, or everything of one path."""
+        query = self.asked(DerivationQuery)
+        rows = Derivation.objects.filter(repository=self.repository).prefetch_related("inputs")
+        rows = rows.filter(path=query["path"]) if "path" in query else rows.filter(current=True)
+        if "from_path" in query:
+            rows = rows.filter(Exists(Input.objects.filter(derivation=OuterRef("pk"), path=query["from_path"])))
+        return page(rows, DerivationSerializer, query, by="made_at")
+
+
+class LineageView(RepositoryView):
+    @operation("get_lineage", "making", query=PathQuery, gives=LineageSerializer)
+    def get(self, request: Request, house: str, repository: str) -> Response:
+        """The files around a file, and the edges between them."""
+        lineage = self.repository.lineage(self.asked(PathQuery)["path"])
+        nodes = [{"path": shown(n.path), "oid": n.oid, "state": n.state, "command": n.command} for n in lineage.nodes]
+        edges = [[shown(source), shown(made)] for source, made in lineage.edges]
+        return Response({"nodes": nodes, "edges": edges, "is_cut": lineage.is_cut})

@@ -1,0 +1,11 @@
+"""Names that people give to things: one line, of characters that every place can keep."""
+
+import unicodedata
+
+LONGEST = 200  # characters
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """The text without line breaks, control characters and halves of characters; it may come out empty."""
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
+    return " ".join("".join(kept).split())[:longest]

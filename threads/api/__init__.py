@@ -1,0 +1,39 @@
+"""The API of threads: what is said and done in them, and what making something would take."""
+
+from django.urls import path
+
+from threads.api.commands import CommandsView, CommandView, StopCommandView, StopThreadView
+from threads.api.events import EventsView
+from threads.api.makes import MakesView, MakeView, PlanView, StopMakeView
+from threads.api.stories import StaleView, WhyView
+from threads.api.threads import (
+    ClosingView,
+    MessagesView,
+    OneThreadView,
+    PinView,
+    TagsView,
+    ThreadsView,
+)
+
+THREAD = "houses/<slug:house>/threads/<slug:thread>/"
+REPOSITORY = "houses/<slug:house>/repositories/<slug:repository>/"
+
+urlpatterns = [
+    path("houses/<slug:house>/threads/", ThreadsView.as_view()),
+    path(THREAD, OneThreadView.as_view()),
+    path(THREAD + "pin/", PinView.as_view()),
+    path(THREAD + "tags/", TagsView.as_view()),
+    path(THREAD + "closing/", ClosingView.as_view()),
+    path(THREAD + "messages/", MessagesView.as_view()),
+    path(THREAD + "events/", EventsView.as_view()),
+    path(THREAD + "stop/", StopThreadView.as_view()),
+    path(THREAD + "commands/", CommandsView.as_view()),
+    path(THREAD + "commands/<slug:command>/", CommandView.as_view()),
+    path(THREAD + "commands/<slug:command>/stop/", StopCommandView.as_view()),
+    path(THREAD + "plan/", PlanView.as_view()),
+    path(THREAD + "makes/", MakesView.as_view()),
+    path(THREAD + "makes/<slug:make>/", MakeView.as_view()),
+    path(THREAD + "makes/<slug:make>/stop/", StopMakeView.as_view()),
+    path(REPOSITORY + "why/", WhyView.as_view()),
+    path(REPOSITORY + "stale/", StaleView.as_view()),
+]

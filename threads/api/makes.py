@@ -1,0 +1,106 @@
+"""Making a target in a thread, and what that would take."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from houses.api.houses import AgentSerializer
+from houses.api.schema import operation
+from houses.api.view import Strict, answer, found
+from threads.api.commands import CommandSerializer
+from threads.api.threads import ThreadView
+from threads.makes import CANCELLED, DONE, FAILED, RUNNING, described, environment_digests
+from threads.models import Make
+
+
+class StepSerializer(serializers.Serializer[Any]):
+    """One command that would run again."""
+
+    outputs = serializers.ListField(child=serializers.CharField())
+    command = serializers.CharField()
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="Sentences.")
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    """What making a target would take."""
+
+    target = serializers.CharField(allow_null=True)
+    steps = StepSerializer(many=True)
+    fresh = serializers.IntegerField(help_text="How many of the files looked at need nothing.")
+    seconds = serializers.FloatField(help_text="How long these steps took the last time.")
+
+
+class PlanQuery(Strict):
+    """What to plan for."""
+
+    target = serializers.CharField(required=False, help_text="A path; without it, everything that was ever made.")
+
+
+class MakeSerializer(serializers.Serializer[Any]):
+    """A target being made. Its steps run in child threads."""
+
+    id = serializers.CharField()
+    thread = serializers.CharField(source="thread_id")
+    repository = serializers.CharField(source="repository_id")
+    agent = AgentSerializer(help_text="Who asked for it.")
+    target = serializers.CharField()
+    status = serializers.ChoiceField([RUNNING, DONE, FAILED, CANCELLED])
+    reason = serializers.CharField(allow_blank=True)
+    planned = serializers.SerializerMethodField(help_text="How many steps may have to run.")
+    commands = CommandSerializer(many=True, source="commands.all", help_text="The steps that were started.")
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def get_planned(self, make: Make) -> int:
+        return len(make.planned)
+
+
+class NewMakeSerializer(Strict):
+    """A file to be made."""
+
+    target = serializers.CharField(max_length=1024, help_text="Its path.")
+
+
+class PlanView(ThreadView):
+    @operation("plan_make", "makes", query=PlanQuery, gives=PlanSerializer)
+    def get(self, request: Request, house: str, thread: str) -> Response:
+        """What making a target would run, in order, and why. Nothing starts."""
+        target = self.asked(PlanQuery).get("target")
+        repository = self.thread.resolve_environment().repository
+        plan = repository.plan(target and target.removeprefix("./"), environment_digests())
+        return Response(
+            {"target": target, "steps": described(plan), "fresh": plan.fresh, "seconds": round(plan.seconds, 3)}
+        )
+
+
+class MakesView(ThreadView):
+    @operation("make_target", "makes", takes=NewMakeSerializer, gives=MakeSerializer, status=201)
+    def post(self, request: Request, house: str, thread: str) -> Response:
+        """Make a file again, and before it whatever it is made from, as far as that went stale."""
+        make = self.thread.make(self.sent(NewMakeSerializer)["target"], by=self.agent)
+        make.refresh_from_db()
+        return answer(MakeSerializer, make, 201)
+
+
+class MakeView(ThreadView):
+    @operation("get_make", "makes", gives=MakeSerializer)
+    def get(self, request: Request, house: str, thread: str, make: str) -> Response:
+        """One make, with the commands of its steps."""
+        return answer(MakeSerializer, self.make)
+
+    @property
+    def make(self) -> Make:
+        makes = Make.objects.select_related("agent").prefetch_related("commands__agent")
+        return found(makes, pk=self.kwargs["make"], thread_id=self.kwargs["thread"])
+
+
+class StopMakeView(MakeView):
+    http_method_names = ["put", "options"]
+
+    @operation("stop_make", "makes", gives=MakeSerializer)
+    def put(self, request: Request, house: str, thread: str, make: str) -> Response:
+        """Stop it with every step that runs. One that is over stays as it is."""
+        self.make.stop(by=self.agent)
+        return answer(MakeSerializer, self.make)

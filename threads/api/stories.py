@@ -1,0 +1,121 @@
+"""Why a file is what it is, and what went stale: asked here, where the environments of the house are known too."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from artifacts.api.repositories import RepositoryView, shown
+from artifacts.api.stories import STATES, DerivationSerializer, InputSerializer, PathQuery
+from artifacts.bare import Commit
+from artifacts.derivations import EDITED, MISSING, STALE
+from artifacts.graph import Reason
+from artifacts.story import Cause
+from houses.agents import signed
+from houses.api.schema import operation
+from threads.makes import environment_digests
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why a file is not fresh."""
+
+    kind = serializers.CharField()
+    path = serializers.CharField(help_text="What it happened to; for an environment, its id.")
+    old = serializers.CharField(allow_null=True)
+    new = serializers.CharField(allow_null=True)
+    sentence = serializers.CharField()
+
+
+class CauseSerializer(serializers.Serializer[Any]):
+    """What happened, to which made file, and who is behind it where there is somebody."""
+
+    target = serializers.CharField()
+    reason = ReasonSerializer()
+    commit = serializers.CharField(allow_null=True)
+    author_id = serializers.UUIDField(allow_null=True)
+    author = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField(allow_null=True)
+
+
+class WrittenBySerializer(serializers.Serializer[Any]):
+    """The commit that put the file where it is."""
+
+    commit = serializers.CharField()
+    message = serializers.CharField()
+    author_id = serializers.UUIDField(allow_null=True)
+    author = serializers.CharField()
+
+
+class WhySerializer(serializers.Serializer[Any]):
+    """Where a file comes from, why it is as it is, and what hangs on it."""
+
+    path = serializers.CharField()
+    state = serializers.ChoiceField(STATES)
+    derivation = DerivationSerializer(allow_null=True)
+    inputs = InputSerializer(many=True)
+    reasons = ReasonSerializer(many=True)
+    causes = CauseSerializer(many=True)
+    downstream = serializers.ListField(child=serializers.CharField())
+    written = WrittenBySerializer(allow_null=True)
+
+
+class StaleSerializer(serializers.Serializer[Any]):
+    """A made file that is not fresh."""
+
+    path = serializers.CharField()
+    state = serializers.ChoiceField([STALE, EDITED, MISSING])
+    reasons = ReasonSerializer(many=True)
+
+
+class WhyView(RepositoryView):
+    @operation("why", "making", query=PathQuery, gives=WhySerializer)
+    def get(self, request: Request, house: str, repository: str) -> Response:
+        """Why a file is as it is: what it was made from, what changed since, who did that, and what is downstream."""
+        why = self.repository.why(self.asked(PathQuery)["path"], environment_digests())
+        return Response(
+            {
+                "path": why.path,
+                "state": why.state,
+                "derivation": DerivationSerializer(why.derivation).data if why.derivation else None,
+                "inputs": [InputSerializer(one).data for one in why.inputs],
+                "reasons": [_reason(one) for one in why.reasons],
+                "causes": [_cause(one) for one in why.causes],
+                "downstream": [shown(path) for path in why.downstream],
+                "written": _written(why.written) if why.written else None,
+            }
+        )
+
+
+class StaleView(RepositoryView):
+    @operation("list_stale", "making", gives=StaleSerializer(many=True))
+    def get(self, request: Request, house: str, repository: str) -> Response:
+        """Every made file that is not fresh, by path, with the reasons."""
+        stale = self.repository.stale(environment_digests())
+        return Response(
+            [
+                {"path": shown(path), "state": one.state, "reasons": [_reason(reason) for reason in one.reasons]}
+                for path, one in sorted(stale.items())
+            ]
+        )
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    sentence = shown(str(reason))
+    return {"kind": reason.kind, "path": shown(reason.path), "old": reason.old, "new": reason.new, "sentence": sentence}
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "target": shown(cause.target),
+        "reason": _reason(cause.reason),
+        "commit": cause.commit,
+        "author_id": cause.author_id,
+        "author": shown(cause.author),
+        "at": cause.at,
+    }
+
+
+def _written(commit: Commit) -> dict[str, Any]:
+    who = signed(commit.author.email)
+    return {"commit": commit.oid, "message": commit.message, "author_id": who, "author": shown(commit.author.name)}

@@ -1,0 +1,197 @@
+"""Threads: opened, found, named, pinned, tagged, closed, spoken in."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from houses.api.paging import PageQuery, PageSerializer, page
+from houses.api.schema import operation
+from houses.api.view import HouseView, Strict, answer, found
+from sandboxes.models import Environment
+from threads.models import Thread
+from threads.thread import CHAT, DRIVEN
+
+STATUSES = (*CHAT, *DRIVEN)
+
+
+class ThreadSerializer(serializers.Serializer[Any]):
+    """A thread."""
+
+    id = serializers.CharField()
+    name = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(STATUSES)
+    stream = serializers.CharField(source="stream_id", help_text="Its events: /v1/stream/{house}/{stream}.")
+    parent = serializers.CharField(source="parent_thread_id", allow_null=True)  # type: ignore[assignment]  # a field of ours, not REST framework's attribute
+    environment = serializers.CharField(source="environment_id", allow_null=True)
+    sandbox = serializers.CharField(source="sandbox_id", allow_null=True)
+    agent = serializers.UUIDField(source="agent_id", allow_null=True, help_text="The bot that drives it.")
+    tags = serializers.ListField(child=serializers.CharField())
+    pinned_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ThreadPageSerializer(PageSerializer):
+    """Some threads."""
+
+    results = ThreadSerializer(many=True)
+
+
+class ThreadWithChildrenSerializer(ThreadSerializer):
+    """A thread and the threads that work went to from it."""
+
+    children = ThreadSerializer(many=True)
+
+
+class ThreadQuery(PageQuery):
+    """Which threads."""
+
+    pinned = serializers.BooleanField(required=False, allow_null=True, default=None)
+    tag = serializers.CharField(required=False)
+    status = serializers.ChoiceField(STATUSES, required=False)
+    parent = serializers.CharField(  # type: ignore[assignment]  # a field of ours, not REST framework's attribute
+        required=False, help_text="The children of this thread; `none` for threads without a parent."
+    )
+
+
+class NewThreadSerializer(Strict):
+    """A thread to be opened."""
+
+    name = serializers.CharField(max_length=200, required=False, allow_null=True, default=None)
+    environment = serializers.CharField(required=False, help_text="An id; else the house's default is used.")
+    parent = serializers.CharField(required=False, help_text="The id of the thread that this one is a child of.")  # type: ignore[assignment]  # a field of ours, not REST framework's attribute
+
+
+class NameSerializer(Strict):
+    """What it is called."""
+
+    name = serializers.CharField(max_length=200, allow_blank=True)
+
+
+class TagsSerializer(serializers.ListSerializer[Any]):
+    """Tags, all of them."""
+
+    child = serializers.CharField()
+
+
+class NewMessageSerializer(Strict):
+    """Something to say, in markdown."""
+
+    text = serializers.CharField(trim_whitespace=False)
+
+
+class ThreadsView(HouseView):
+    @operation("list_threads", "threads", query=ThreadQuery, gives=ThreadPageSerializer)
+    def get(self, request: Request, house: str) -> Response:
+        """The house's threads, most recently touched first."""
+        query = self.asked(ThreadQuery)
+        return page(_chosen(query), ThreadSerializer, query, by="updated_at")
+
+    @operation("open_thread", "threads", takes=NewThreadSerializer, gives=ThreadSerializer, status=201)
+    def post(self, request: Request, house: str) -> Response:
+        """Open a thread."""
+        new = self.sent(NewThreadSerializer)
+        environment = found(Environment.objects.all(), pk=new["environment"]) if "environment" in new else None
+        parent = found(Thread.objects.all(), pk=new["parent"]) if "parent" in new else None
+        thread = Thread.objects.open_in(
+            self.house, by=self.agent, name=new["name"], environment=environment, parent=parent
+        )
+        thread.refresh_from_db()
+        return answer(ThreadSerializer, thread, 201)
+
+
+class ThreadView(HouseView):
+    """What all views of one thread have in common: they find it."""
+
+    @property
+    def thread(self) -> Thread:
+        return found(Thread.objects.all(), pk=self.kwargs["thread"])
+
+    def as_it_is_now(self, thread: Thread) -> Response:
+        thread.refresh_from_db()
+        return answer(ThreadSerializer, thread)
+
+
+class OneThreadView(ThreadView):
+    @operation("get_thread", "threads", gives=ThreadWithChildrenSerializer)
+    def get(self, request: Request, house: str, thread: str) -> Response:
+        """One thread, with its children in the order they were opened."""
+        one = self.thread
+        children = one.children.order_by("created_at", "pk")
+        told = [ThreadSerializer(child).data for child in children]
+        return Response({**ThreadSerializer(one).data, "children": told})
+
+    @operation("rename_thread", "threads", takes=NameSerializer, gives=ThreadSerializer)
+    def patch(self, request: Request, house: str, thread: str) -> Response:
+        """Call it something else; an empty name takes the name away."""
+        one = self.thread
+        one.rename(self.sent(NameSerializer)["name"], by=self.agent)
+        return self.as_it_is_now(one)
+
+
+class PinView(ThreadView):
+    @operation("pin_thread", "threads", gives=ThreadSerializer)
+    def put(self, request: Request, house: str, thread: str) -> Response:
+        """Make it a place in everybody's sidebar."""
+        one = self.thread
+        one.pin(by=self.agent)
+        return self.as_it_is_now(one)
+
+    @operation("unpin_thread", "threads", gives=ThreadSerializer, status=200)
+    def delete(self, request: Request, house: str, thread: str) -> Response:
+        """Take it out of the sidebar's places."""
+        one = self.thread
+        one.unpin(by=self.agent)
+        return self.as_it_is_now(one)
+
+
+class TagsView(ThreadView):
+    @operation("tag_thread", "threads", takes=TagsSerializer, gives=ThreadSerializer)
+    def put(self, request: Request, house: str, thread: str) -> Response:
+        """Exactly these tags from now on."""
+        one = self.thread
+        one.tag(self.sent(TagsSerializer), by=self.agent)
+        return self.as_it_is_now(one)
+
+
+class ClosingView(ThreadView):
+    @operation("close_thread", "threads", gives=ThreadSerializer)
+    def put(self, request: Request, house: str, thread: str) -> Response:
+        """Close it: nothing is said or done in it until somebody reopens it."""
+        one = self.thread
+        one.close(by=self.agent)
+        return self.as_it_is_now(one)
+
+    @operation("reopen_thread", "threads", gives=ThreadSerializer)
+    def delete(self, request: Request, house: str, thread: str) -> Response:
+        """Open it again."""
+        one = self.thread
+        one.reopen(by=self.agent)
+        return self.as_it_is_now(one)
+
+
+class MessagesView(ThreadView):
+    @operation("say", "threads", takes=NewMessageSerializer, gives=ThreadSerializer, status=201)
+    def post(self, request: Request, house: str, thread: str) -> Response:
+        """Say something; it arrives as a `message` on the thread's stream."""
+        one = self.thread
+        one.say(self.sent(NewMessageSerializer)["text"], by=self.agent)
+        one.refresh_from_db()
+        return answer(ThreadSerializer, one, 201)
+
+
+def _chosen(query: dict[str, Any]) -> QuerySet[Thread]:
+    threads = Thread.objects.all()
+    if query["pinned"] is not None:
+        threads = threads.filter(pinned_at__isnull=not query["pinned"])
+    if "tag" in query:
+        threads = threads.tagged(query["tag"])
+    if "status" in query:
+        threads = threads.filter(status=query["status"])
+    if "parent" in query:
+        none = query["parent"] == "none"
+        threads = threads.filter(parent_thread=None) if none else threads.filter(parent_thread=query["parent"])
+    return threads
