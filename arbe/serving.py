@@ -8,6 +8,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
 
 from streams.bell import ring
@@ -29,6 +30,8 @@ class Arbe:
     """Holds the stream store while the server lives, unless streams are served elsewhere."""
 
     def __init__(self, django: Application) -> None:
+        if settings.SECRET_KEY == settings.NO_KEY or not settings.STREAMS_KEY:
+            raise ImproperlyConfigured("ARBE_SECRET_KEY and ARBE_STREAMS_KEY are not set; `manage.py up` makes them.")
         sockets = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(SOCKETS)))
         self.pages = ProtocolTypeRouter({"http": django, "websocket": sockets})
         self.streams: StreamServer | None = None

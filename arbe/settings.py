@@ -56,9 +56,16 @@ def _database(url: str) -> dict[str, Any]:
     }
 
 
+def _pooled(url: str) -> dict[str, Any]:
+    """Requests and followers of commands live in threads of their own, and connecting takes longer than their work."""
+    database = _database(url)
+    pool = {"min_size": 0, "max_size": 40, "timeout": 20}
+    return database | {"CONN_MAX_AGE": 0, "OPTIONS": database["OPTIONS"] | {"pool": pool}}
+
+
 NOWHERE = "postgresql://nobody@127.0.0.1:1/arbe"  # so that checks and makemigrations need no database
 DATABASES = {
-    "default": _database(env("ARBE_DATABASE_URL", NOWHERE)),
+    "default": _pooled(env("ARBE_DATABASE_URL", NOWHERE)),
     "owner": _database(env("ARBE_OWNER_DATABASE_URL", NOWHERE)),
     "operator": _database(env("ARBE_OPERATOR_DATABASE_URL", NOWHERE)),
 }
@@ -68,8 +75,9 @@ REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:1/0")
 ARBE_URL = env("ARBE_URL", "http://127.0.0.1:8000")
 STREAMS_URL = env("STREAMS_URL", ARBE_URL)
 STREAMS_HERE = env("ARBE_STREAMS_HERE", "yes") == "yes"  # `no` where another process serves them
-STREAMS_KEY = env("ARBE_STREAMS_KEY", "not set")
-SECRET_KEY = env("ARBE_SECRET_KEY", "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY")
+STREAMS_KEY = env("ARBE_STREAMS_KEY")
+NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
+SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
 VAULT_KEY = env("ARBE_VAULT_KEY", "")
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
 DEBUG = env("ARBE_DEBUG") == "yes"

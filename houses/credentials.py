@@ -65,6 +65,12 @@ class TokenQuerySet(models.QuerySet["Token"]):
         return self.filter(revoked_at=None, expires_at__gt=Now())
 
     @staticmethod
+    def holds(house_id: str, token_id: str) -> bool:
+        """Whether a token that opened this house still does."""
+        with inside(house_id):
+            return Token.objects.live().filter(pk=token_id).exists()
+
+    @staticmethod
     def read(text: str) -> "Token":
         """The token behind a text somebody sent. Raises `BadToken` or `ExpiredToken`."""
         house_id, _, secret = text.removeprefix(PREFIX).partition("_")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SGR = re.compile(r"\x1b\[([0-9;:]*)m")
+SGR = re.compile(r"\x1b\[([0-9;:]{0,64})m")  # programs may print numbers of any length; colours are short
 ENDS = {
     22: "bold",
     23: "italic",

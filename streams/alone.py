@@ -1,4 +1,4 @@
-"""A stream server in a process of its own: `python -m streams.alone FOLDER --port 4437`. It lets everybody in."""
+"""A stream server in a process of its own, on loopback: `python -m streams.alone FOLDER --open`. It lets everybody in."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def server(folder: str, host: str = "127.0.0.1", port: int = 4437, **options: fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--open", action="store_true", required=True, help="no authentication: for tests and trials")
     parser.add_argument("--port", type=int, default=4437)
     parser.add_argument("--long-poll", type=float, default=20.0)
     given = parser.parse_args()
-    server(given.folder, given.host, given.port, long_poll=given.long_poll).run()
+    server(given.folder, port=given.port, long_poll=given.long_poll).run()
 
 
 if __name__ == "__main__":

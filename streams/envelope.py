@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 
 from streams.jsontext import loaded
-from streams.refusals import Malformed, Refusal
+from streams.refusals import Malformed, Refusal, TooLarge
 from streams.wire import Caller
 
 CONTROL = re.compile(r"(signal|pi)\..*|agent_spawn|sandbox_resumed|(command|thread|make|artifact)_.*", re.DOTALL)
 CUSTOM = re.compile(r"message|[a-z0-9]+(\.[a-z0-9_-]+)+")
 UNSTAMPED = "0" * 33  # the store writes the offset here, when it knows it
+LONGEST_MESSAGE = 256 * 1024
 _INSIDE = {"type", "payload", "author_agent_id", "ts"}
 _OUTSIDE = {"type", "payload"}
 
@@ -42,6 +43,8 @@ def _seal(event: Any, stream_id: str, caller: Caller, now: str) -> bytes:
             raise Malformed("The author_agent_id and the ts of an event are texts.")
     else:
         _check_kind(kind)
+        if kind == "message":
+            _check_message(payload)
     envelope = {
         "seq": UNSTAMPED,
         "stream_id": stream_id,
@@ -54,6 +57,14 @@ def _seal(event: Any, stream_id: str, caller: Caller, now: str) -> bytes:
         return orjson.dumps(envelope)
     except orjson.JSONEncodeError:
         raise Malformed("The payload is nested too deeply.") from None
+
+
+def _check_message(payload: dict[str, Any]) -> None:
+    text = payload.get("text")
+    if payload.keys() != {"text"} or not isinstance(text, str) or not text.strip():
+        raise Malformed("The payload of a message is {text}, with at least one character.")
+    if len(text) > LONGEST_MESSAGE:
+        raise TooLarge("A message may hold 262,144 characters; put the rest into a file.")
 
 
 def _check_kind(kind: str) -> None:

@@ -11,19 +11,22 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 
 from houses.agents import Agent
-from houses.tenancy import inside
+from houses.refusals import TooLarge
+from houses.tenancy import inside, need_not_last
 from streams.client import Producer, StreamError, Streams
 from streams.events import Event
 from streams.models import Outbox, Stream
+from streams.wire import MOST_MESSAGE
 
 logger = logging.getLogger(__name__)
 PRODUCER = "outbox"
 AT_ONCE = 200  # rows read in one go
+ROOM = MOST_MESSAGE - 4096  # bytes of a payload; the rest is for the envelope
 PATIENCE = 0.5  # seconds: whoever waits for a commit does not wait for a stream server to come back, the sweep does
 
 
@@ -41,33 +44,60 @@ def open_stream(house_id: str) -> str:
 
 def announce(subject: Storied, event: Event, *, by: Agent) -> None:
     """Say that something happened. Needs the transaction of the change it tells of."""
-    stream = Stream.objects.filter(pk=subject.stream_id)
-    # The row lock orders the announcements of concurrent transactions as they commit.
-    stream.update(announced=F("announced") + 1)
-    position = stream.values_list("announced", flat=True).get() - 1
+    payload = _fitting(event)
+    position = _next_position(subject.stream_id)
     Outbox.objects.create(
         house_id=subject.house_id,
         stream_id=subject.stream_id,
         position=position,
         author=by,
         kind=event.kind,
-        payload=event.payload,
+        payload=payload,
     )
     house_id, stream_id = subject.house_id, subject.stream_id
     transaction.on_commit(lambda: _relay_now(house_id, stream_id))
 
 
+def _fitting(event: Event) -> dict[str, Any]:
+    """The payload, if the stream can take it: one that is refused later would hold up all that come after it."""
+    payload = event.payload
+    if (size := len(orjson.dumps(payload))) > ROOM:
+        raise TooLarge(f"An event of {size / 1e6:.1f} MB is too long for a stream; put the rest into a file.")
+    return payload
+
+
+def _next_position(stream_id: str) -> int:
+    """One statement, whose row lock orders the announcements of concurrent transactions as they commit."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE streams SET announced = announced + 1 WHERE id = %s RETURNING announced - 1", [stream_id]
+        )
+        found = cursor.fetchone()
+    if found is None:
+        raise Stream.DoesNotExist(f"There is no stream {stream_id} in this house.")
+    return int(found[0])
+
+
 def relay(house_id: str, stream_id: str) -> int:
     """Bring what waits to the stream; returns how many events that were. Raises `StreamError`."""
-    told = 0
+    told, more = 0, True
     with _alone(stream_id):
-        while waiting := _waiting(house_id, stream_id):
+        while more:
+            waiting = _waiting(house_id, stream_id)
             for row in waiting:
                 _append(house_id, stream_id, row)
-            with inside(house_id):
-                Outbox.objects.filter(stream_id=stream_id, position__lte=waiting[-1].position).delete()
+            if waiting:
+                with inside(house_id):
+                    need_not_last()  # the server knows what it has: relayed again, it is a duplicate
+                    Outbox.objects.filter(stream_id=stream_id, position__lte=waiting[-1].position).delete()
             told += len(waiting)
+            more = len(waiting) == AT_ONCE  # whoever announced since then is waiting for our lock
     return told
+
+
+def is_behind(stream_id: str) -> bool:
+    """Whether something that was announced has not reached the stream yet. Ask inside the house."""
+    return Outbox.objects.filter(stream_id=stream_id).exists()
 
 
 def sweep() -> None:

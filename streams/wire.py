@@ -35,6 +35,7 @@ class Caller:
     internal: bool
     agent_id: str | None = None
     house_id: str = ""
+    credential: str = ""  # what they came in with, to be asked for again: `token ID` or `session KEY`
     may_append: bool = True
     may_create: bool = False
 

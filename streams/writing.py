@@ -64,11 +64,15 @@ class Writing:
         await answer(send, 204)
 
     def _parse(self, request: Request, caller: Caller, stream: StreamLog, body: bytes) -> Append:
-        close = request.says(b"stream-closed")
+        close, sequence = request.says(b"stream-closed"), request.header(b"stream-seq")
+        # One member must not end what a house shares, nor stand in for another writer of it.
+        _allow(caller.internal or not (close or sequence is not None), "close this stream, or number its appends")
         if not body and not close:
             raise Malformed("There is nothing to append; an empty body only closes, with Stream-Closed: true.")
         messages: list[bytes] = []
         producer = request.producer()
+        if producer and not caller.internal:
+            producer = producer._replace(id=f"agent {caller.agent_id} {producer.id}")
         # A closed stream says so before anything is said about the type or the text of what was brought.
         if body and not stream.closed:
             given = request.header(b"content-type")
@@ -79,7 +83,7 @@ class Writing:
             messages = _messages(body, stream.settings, request, caller)
             if not messages:
                 raise Malformed("An empty list appends nothing.")
-        return Append(messages, close, close and not body, producer, request.header(b"stream-seq"))
+        return Append(messages, close, close and not body, producer, sequence)
 
 
 def _messages(body: bytes, settings: Settings, request: Request, caller: Caller) -> list[bytes]:

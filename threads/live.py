@@ -7,9 +7,10 @@ to somebody who is in the house at that moment.
 import asyncio
 import contextlib
 import re
+from functools import partial
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
@@ -47,6 +48,8 @@ class LiveThread(AsyncJsonWebsocketConsumer):
         self.stream_id, self.rung = stream_id, asyncio.Event()
         self.streams = AsyncStreams(settings.STREAMS_URL, settings.STREAMS_KEY)
         await self.channel_layer.group_add(group_of(self.stream_id), self.channel_name)
+        if self.cursor == "now":  # settled before the socket is open: whatever happens from then on is seen
+            self.cursor = await self._end()
         await self.accept()
         self.rung.set()
         self.reading = asyncio.create_task(self._read_on())
@@ -86,32 +89,39 @@ class LiveThread(AsyncJsonWebsocketConsumer):
             if page.up_to_date or not page.events:
                 return
 
+    async def _end(self) -> str:
+        try:
+            return (await self.streams.head(self.house_id, self.stream_id)).next
+        except StreamError:  # nothing was told yet, or nobody answers: rather too much than too little
+            return "-1"
+
     async def _caller(self) -> Caller | None:
         user = self.scope.get("user")
         if user is not None and user.is_authenticated:
-            return Caller(internal=False, agent_id=str(user.pk), house_id=self.house_id)
+            key = self.scope["session"].session_key
+            return Caller(False, str(user.pk), self.house_id, f"session {key}")
         bearer = dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
         if not bearer:
             return None
         try:
-            token = await sync_to_async(Token.objects.read, thread_sensitive=False)(bearer)
+            token = await database_sync_to_async(Token.objects.read, thread_sensitive=False)(bearer)
         except Refused:
             return None
         if token.house_id != self.house_id:
             return None
-        return Caller(internal=False, agent_id=str(token.agent_id), house_id=self.house_id)
+        return Caller(False, str(token.agent_id), self.house_id, f"token {token.pk}")
 
     async def _admitted(self) -> bool:
         return self.caller is not None and await door.still(self.caller, self.house_id)
 
 
-@sync_to_async(thread_sensitive=False)
+@partial(database_sync_to_async, thread_sensitive=False)
 def _stream_of(house_id: str, thread_id: str) -> str | None:
     with inside(house_id):
         return Thread.objects.filter(pk=thread_id).values_list("stream_id", flat=True).first()
 
 
-@sync_to_async(thread_sensitive=False)
+@partial(database_sync_to_async, thread_sensitive=False)
 def _rendered(house_id: str, events: list[dict[str, Any]]) -> list[dict[str, str]]:
     with inside(house_id):
         return [{"seq": event["seq"], "type": event["type"], "html": fragment(event, house_id)} for event in events]

@@ -110,7 +110,7 @@ def test_a_server_without_the_extension_is_read_from_the_beginning(client):
 
 
 def start(folder, port):
-    server = subprocess.Popen([sys.executable, "-m", "streams.alone", str(folder), "--port", str(port)])
+    server = subprocess.Popen([sys.executable, "-m", "streams.alone", str(folder), "--open", "--port", str(port)])
     for _ in range(200):
         try:
             httpx.get(f"http://127.0.0.1:{port}/v1/stream/oak/x")

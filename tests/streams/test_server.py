@@ -305,7 +305,7 @@ CONTROL = (
 
 def test_control_kinds_are_not_taken_from_outside(as_arbe, as_ada, talk):
     for kind in CONTROL:
-        refused = as_ada.post(talk, json=[{"type": "message", "payload": {}}, {"type": kind, "payload": {}}])
+        refused = as_ada.post(talk, json=[{"type": "message", "payload": {"text": "x"}}, {"type": kind, "payload": {}}])
         assert (refused.status_code, refused.json()["code"]) == (403, "control_kind"), kind
     assert as_ada.get(talk).json() == []
     assert [as_arbe.post(talk, json={"type": kind, "payload": {}}).status_code for kind in CONTROL] == [204] * 9
@@ -362,3 +362,19 @@ def test_the_bell_says_how_far_and_a_broken_one_breaks_nothing(living, as_arbe, 
     assert [add(as_arbe, "/oak/broken-bell", b"1").status_code for _ in range(2)] == [204, 204]
     assert ("oak", "talk", upto) in living.rings
     assert living.rings[-1] == ("oak", "broken-bell", as_arbe.head("/oak/broken-bell").headers["stream-next-offset"])
+
+
+def test_a_message_from_outside_is_a_text(as_ada, talk):
+    for payload in ({}, {"text": 7}, {"text": " "}, {"text": "a", "html": "b"}):
+        assert as_ada.post(talk, json={"type": "message", "payload": payload}).status_code == 400
+
+
+def test_a_member_neither_closes_a_stream_nor_writes_as_arbe(as_arbe, as_ada, talk):
+    as_producer = {"Producer-Id": "outbox", "Producer-Epoch": "9", "Producer-Seq": "0"}
+    for headers in ({"Stream-Closed": "true"}, {"Stream-Seq": "a"}):
+        assert as_ada.post(talk, json=MESSAGE, headers=headers).status_code == 403
+    assert as_ada.post(talk, json=MESSAGE, headers=as_producer).status_code == 200
+    assert as_arbe.post(talk, json=MESSAGE, headers=as_producer | {"Producer-Epoch": "0"}).status_code == 200
+
+
+MESSAGE = {"type": "message", "payload": {"text": "x"}}

@@ -1,0 +1,196 @@
+"""Events as HTML. One rendering of an event serves every page and every socket of this process."""
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any
+
+from django.template.loader import get_template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from houses.models import Agent, House
+from houses.tenancy import inside
+from threads.ansi import coloured
+from threads.markdown import prose
+
+logger = logging.getLogger(__name__)
+KEPT = 4096  # rendered events per process
+NAMES_LAST = 60  # seconds that a looked-up name is believed
+TEMPLATED = {
+    "message", "thread_opened", "thread_renamed", "thread_pinned", "thread_unpinned", "thread_tagged", "thread_closed",
+    "thread_reopened", "agent_spawn", "command_queued", "command_started", "command_output", "command_finished",
+    "sandbox_resumed", "signal.sandbox.created", "artifact_made", "make_planned", "make_finished",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some HTML and where it goes: at the end of the log, or into a slot of a card."""
+
+    html: str
+    slot: str = ""
+    card: str = ""
+
+    @property
+    def live(self) -> str:
+        """As the socket sends it: the page's script finds the place."""
+        if not self.slot:
+            return self.html
+        place = f"{self.slot}-{self.card}"
+        if self.slot == "lines":
+            return f'<div data-into="#{place}">{self.html}</div>'
+        if self.slot == "work":
+            return f'<div data-into="#{place}" data-else-log>{self.html}</div>'
+        tag = "footer" if self.slot == "foot" else "span"
+        return f'<div data-replace="#{place}"><{tag} class="{self.slot}" id="{place}">{self.html}</{tag}></div>'
+
+
+def fragments(events: list[dict[str, Any]], house_id: str) -> list[dict[str, str]]:
+    """What a socket sends for some events."""
+    with inside(house_id):
+        return [{"seq": e["seq"], "type": e["type"], "html": fragment(e, house_id)} for e in events]
+
+
+def fragment(event: dict[str, Any], house: House | str) -> str:
+    """One event, each part of it saying where in the page it goes."""
+    return "".join(piece.live for piece in pieces(event, house))
+
+
+_kept: OrderedDict[tuple[str, str], tuple[Piece, ...]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def pieces(event: dict[str, Any], house: House | str) -> tuple[Piece, ...]:
+    key = (event["stream_id"], event["seq"])
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    try:
+        made = render(event, house if isinstance(house, str) else house.pk)
+    except Exception:  # one event that cannot be shown must not take the page with all the others away
+        logger.exception("event %s of stream %s cannot be shown", event["seq"], event["stream_id"])
+        made = (Piece(format_html('<p class="system">An entry that cannot be shown: {}.</p>', event["type"])),)
+    with _lock:
+        _kept[key] = made
+        if len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return made
+
+
+def render(event: dict[str, Any], house_id: str, *, continues: bool = False) -> tuple[Piece, ...]:
+    """The pieces of one event, not kept. `continues` marks a card whose beginning is on an earlier page."""
+    shown = Shown(event, house_id, continues)
+    payload, kind = shown.p, event["type"]
+    if kind == "command_output":
+        return (Piece(shown.html("command_output"), "lines", payload["command_id"]),)
+    if kind == "command_started":
+        return (Piece(shown.html("_state", "running"), "state", payload["command_id"]),)
+    if kind in ("command_finished", "make_finished"):
+        card = payload["command_id" if kind == "command_finished" else "make_id"]
+        state = Piece(shown.html("_state", payload["status"]), "state", card)
+        return (state, Piece(shown.html(kind), "foot", card))
+    if kind == "command_queued" and payload.get("make_id"):
+        return (Piece(shown.html(kind), "work", payload["make_id"]),)
+    return (Piece(shown.html(kind if kind in TEMPLATED else "signal" if kind.startswith("signal.") else "generic")),)
+
+
+@dataclass
+class Shown:
+    """An event as its partial sees it."""
+
+    event: dict[str, Any]
+    house_id: str
+    continues: bool = False
+    status: str = field(default="", init=False)
+
+    def html(self, template: str, status: str = "") -> SafeString:
+        self.status = status
+        context = {"event": self, "p": self.p, "status": status or self.first_status}
+        html: str = _template(template).render(context).strip()
+        return mark_safe(html)  # noqa: S308  # a template escapes what it is given
+
+    @property
+    def p(self) -> dict[str, Any]:
+        return self.event.get("payload") or {}
+
+    @property
+    def seq(self) -> str:
+        return str(self.event["seq"])
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromisoformat(self.event["ts"])
+
+    @property
+    def author(self) -> Any:
+        return agent_named(self.event.get("author_agent_id"))
+
+    @property
+    def address(self) -> str:
+        return f"?at={self.seq}#e-{self.seq}"
+
+    @property
+    def prose(self) -> SafeString:
+        return prose(self.p.get("text", ""))
+
+    @property
+    def output(self) -> SafeString:
+        return coloured(self.p.get("text", ""), self.p.get("style") or "")
+
+    @property
+    def first_status(self) -> str:
+        return ("running" if self.p.get("steps") else "completed") if "steps" in self.p else "queued"
+
+    @property
+    def words(self) -> SafeString | str:
+        return words(self.event["type"], self.p)
+
+    @property
+    def stop_url(self) -> str:
+        if "command_id" in self.p:
+            return reverse("command_stop", args=[self.house_id, self.p["command_id"]])
+        return reverse("make_stop", args=[self.house_id, self.p["make_id"]])
+
+    @property
+    def command_url(self) -> str:
+        return reverse("command", args=[self.house_id, self.p["command_id"]])
+
+    @property
+    def file_url(self) -> str:
+        return reverse("file", args=[self.house_id, self.p["repository_id"], self.p["path"]])
+
+
+@lru_cache(maxsize=64)
+def _template(name: str) -> Any:
+    return get_template(f"threads/events/{name}.html")
+
+
+def words(kind: str, payload: dict[str, Any]) -> SafeString:
+    """A kind nobody wrote a partial for, as one line."""
+    parts = [f"{name} {value}" for name, value in payload.items() if isinstance(value, str | int | float)]
+    name = kind.removeprefix("signal.").replace(".", " ").replace("_", " ")
+    return format_html("{}{}", name, f" ({', '.join(parts)[:300]})" if parts else "")
+
+
+_names: dict[str, tuple[float, Any]] = {}
+ARBE = SimpleNamespace(id="", name="arbe", kind="system")
+
+
+def agent_named(agent_id: str | None) -> Any:
+    """Who that is. Agents are global, so that no house is opened for a name."""
+    if not agent_id:
+        return ARBE
+    known = _names.get(agent_id)
+    if known is None or monotonic() - known[0] > NAMES_LAST:
+        agent = Agent.objects.filter(pk=agent_id).only("id", "name", "kind", "email").first()
+        shown = SimpleNamespace(id=agent_id, name=str(agent), kind=agent.kind) if agent else ARBE
+        known = _names[agent_id] = (monotonic(), shown)
+    return known[1]
