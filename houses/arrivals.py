@@ -6,7 +6,7 @@ from django.core.validators import validate_email
 from houses.agents import RUNTIMES, Agent
 from houses.credentials import SignInLink
 from houses.places import MEMBER, House, Member
-from houses.refusals import Invalid
+from houses.refusals import Forbidden, Invalid
 from houses.titles import one_line
 
 
@@ -24,6 +24,9 @@ def welcome_person(
     except ValidationError as wrong:
         raise Invalid("A person is added by an e-mail address.") from wrong
     known = Agent.objects.filter(email__iexact=address).first()
+    if known is None and not by.is_operator:
+        # Whoever makes an account holds its first link: one that names a stranger's address would be theirs.
+        raise Forbidden("Nobody here has that address; an operator of this installation can add new people.")
     person = known or Agent.objects.create_human(one_line(name, 80) or address.partition("@")[0], address)
     member = house.admit(person, role=role, by=by)
     return member, None if known else SignInLink.objects.make(person)

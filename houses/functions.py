@@ -11,7 +11,7 @@ def across_houses(name: str, columns: str, body: str) -> RunSQL:
     return RunSQL(
         f"""
         CREATE FUNCTION {name}() RETURNS TABLE ({columns}) LANGUAGE sql STABLE SECURITY DEFINER
-            SET search_path = public AS $body$ {body} $body$;
+            SET search_path = public, pg_temp AS $body$ {body} $body$;
         REVOKE ALL ON FUNCTION {name}() FROM PUBLIC;
         GRANT EXECUTE ON FUNCTION {name}() TO arbe_app;
         GRANT CREATE ON SCHEMA public TO arbe_operator;

@@ -34,11 +34,21 @@ def in_house(view: Callable[Concatenate[HttpRequest, House, P], HttpResponse]) -
     @wraps(view)
     def page(request: HttpRequest, house_id: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         agent = agent_of(request)
+        _refuse_nul(request)
         house = house_for(house_id, agent)
         with inside(house, agent):
             return view(request, house, *args, **kwargs)
 
     return page
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """The database keeps every text but NUL; what people say is cleaned of it by its verb."""
+    given = [
+        value for name, values in (*request.GET.lists(), *request.POST.lists()) if name != "text" for value in values
+    ]
+    if any("\0" in value for value in (request.path, *given)):
+        raise Invalid("An address and a name cannot have a NUL character in them.")
 
 
 def told(response: HttpResponse, sentence: str) -> HttpResponse:

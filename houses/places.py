@@ -59,15 +59,13 @@ class House(models.Model):
         return self.name
 
     def admit(self, agent: Agent, *, role: str = MEMBER, by: Agent) -> "Member":
-        """Let an agent in, or change what they may do. Saying it twice does it once."""
+        """Let an agent in. Saying it twice does it once, and changes nothing of what they may do."""
         Member.objects.require_owner(by)
         if role not in (OWNER, MEMBER):
             raise Invalid("A member's role is either owner or member.")
         if agent.is_bot and role == OWNER:
             raise Invalid("A bot is always a plain member; people own houses.")
         member, _ = Member.objects.get_or_create(house=self, agent=agent, defaults={"role": role})
-        if member.role != role:
-            member.change_role(role, by=by)
         return member
 
 

@@ -13,10 +13,10 @@ from houses.ids import ShortIdField
 from houses.places import House, Member
 from houses.refusals import Invalid
 from houses.tenancy import current_house
+from houses.titles import UNFIT
 
 NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 LONGEST = 64 * 1024  # characters
-UNFIT = re.compile(r"[\0\ud800-\udfff]")  # no program can be given these
 
 
 class SecretQuerySet(models.QuerySet["Secret"]):

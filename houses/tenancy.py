@@ -38,6 +38,15 @@ def as_agent(agent: "Agent | UUID | str") -> Iterator[None]:
         yield
 
 
+def need_not_last() -> None:
+    """Do not wait for the disk at this commit: should the database crash within the second, doing it again is right.
+
+    Not for what somebody is told about, nor for what decides whether something else happens again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
 def _agent_id(by: "Agent | UUID | str | None") -> str:
     return str(getattr(by, "pk", by) or "")
 

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_POST
 
+from artifacts.finding import repository_of
 from artifacts.models import Derivation, Repository
 from houses.coming_in import agent_of
 from houses.models import Agent, House, Member
@@ -44,7 +45,7 @@ def command(request: HttpRequest, house: House, command_id: str) -> HttpResponse
         "command": found,
         "seconds": found.seconds if found.started_at else None,
         "changed": last.get("changed", []),
-        "split": [(SPLIT.get(name, name), seconds) for name, seconds in first.get("split", {}).items()],
+        "split": [(words, first["split"][name]) for name, words in SPLIT.items() if name in first.get("split", {})],
         "output": _output(told),
         "here": "threads",
     }
@@ -151,13 +152,6 @@ def _thread_for(house: House, repository: Repository, target: str, by: Agent) ->
     if environment is None:
         raise NotFound(f"No environment has {repository.name} on it; describe one under Settings → Environments.")
     return Thread.objects.open_in(house, by=by, name=f"make {target}", environment=environment)
-
-
-def repository_of(repository_id: str) -> Repository:
-    found = Repository.objects.filter(pk=repository_id).first()
-    if found is None:
-        raise NotFound("There is no such repository in this house.")
-    return found
 
 
 @in_house

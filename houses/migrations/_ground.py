@@ -31,17 +31,17 @@ CREATE TABLE vault.sealed (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE FUNCTION vault.put(box bytea, key_id text) RETURNS uuid LANGUAGE sql SECURITY DEFINER
-    SET search_path = vault AS $body$
+    SET search_path = vault, pg_temp AS $body$
     INSERT INTO vault.sealed (house_id, key_id, box)
     VALUES (NULLIF(current_setting('app.house_id', true), ''), key_id, box) RETURNING id
 $body$;
 CREATE FUNCTION vault.open(wanted uuid) RETURNS bytea LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path = vault AS $body$
+    SET search_path = vault, pg_temp AS $body$
     SELECT box FROM vault.sealed
     WHERE id = wanted AND house_id = NULLIF(current_setting('app.house_id', true), '')
 $body$;
 CREATE FUNCTION vault.drop(unwanted uuid) RETURNS void LANGUAGE sql SECURITY DEFINER
-    SET search_path = vault AS $body$
+    SET search_path = vault, pg_temp AS $body$
     DELETE FROM vault.sealed
     WHERE id = unwanted AND house_id = NULLIF(current_setting('app.house_id', true), '')
 $body$;
