@@ -21,6 +21,13 @@ class Author:
         name = re.sub(r"[<>\n\r\0]", " ", self.name).strip() or "nobody"
         return pygit2.Signature(name, re.sub(r"[<>\s\0]", "", self.email) or "nobody@arbe", self.time, 0)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """Who commits, for a git that runs in a sandbox."""
+        who = self.signature
+        said = {"NAME": who.name, "EMAIL": who.email}
+        return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in said.items()}
+
 
 @dataclass(frozen=True)
 class Commit:

@@ -12,7 +12,7 @@ from pygit2.enums import FileMode
 from artifacts.bare import Bare, Change
 from artifacts.reads import MARKER_NS
 from artifacts.tree import Memory, snapshot, version
-from artifacts.walk import open_folder
+from artifacts.walk import descend, open_folder
 
 Owner = tuple[int, int] | None
 
@@ -32,7 +32,7 @@ def restore(
             if change.kind == "deleted":
                 _delete(root, change.path)
         for change in changes:
-            if change.new and change.new_mode != FileMode.COMMIT:  # a submodule's content lives elsewhere
+            if change.new:
                 _write(root, bare, change, owner)
     finally:
         os.close(root)
@@ -59,14 +59,14 @@ def _remember(
 def _delete(root: int, path: str) -> None:
     parts = path.split("/")
     with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, OSError):
-        fd = _descend(root, parts[:-1])
+        fd = descend(root, parts[:-1])
         try:
             os.unlink(parts[-1], dir_fd=fd)
         finally:
             os.close(fd)
     for depth in range(len(parts) - 1, 0, -1):
         try:
-            fd = _descend(root, parts[: depth - 1])
+            fd = descend(root, parts[: depth - 1])
             try:
                 os.rmdir(parts[depth - 1], dir_fd=fd)
             finally:
@@ -75,31 +75,23 @@ def _delete(root: int, path: str) -> None:
             return
 
 
-def _descend(root: int, folders: list[str]) -> int:
-    fd = os.dup(root)
-    for name in folders:
-        try:
-            below = open_folder(name, fd)
-        finally:
-            os.close(fd)
-        fd = below
-    return fd
-
-
 def _write(root: int, bare: Bare, change: Change, owner: Owner) -> None:
     *folders, name = change.path.split("/")
     fd = os.dup(root)
     try:
         for folder in folders:
-            below = _enter(folder, fd, owner)
+            below = enter(folder, fd, owner)
             os.close(fd)
             fd = below
-        _put(fd, name, bare.read(change.new or ""), change.new_mode, owner)
+        if change.new_mode == FileMode.COMMIT:  # a submodule's content lives elsewhere; its folder says where
+            os.close(enter(name, fd, owner))
+        else:
+            _put(fd, name, bare.read(change.new or ""), change.new_mode, owner)
     finally:
         os.close(fd)
 
 
-def _enter(name: str, fd: int, owner: Owner) -> int:
+def enter(name: str, fd: int, owner: Owner) -> int:
     """The folder of that name; whatever else has the name, a link too, makes way."""
     try:
         return open_folder(name, fd)

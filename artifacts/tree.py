@@ -128,7 +128,9 @@ def snapshot(folder: "str | os.PathLike[str]", bare: Bare, cache: Path | None = 
         camera.look(found)
     tree = bare.edit(memory.tree, _edits(memory.files, camera.after))
     files = {p: known if known[2] < started - YOUNG_NS else _unsure(known) for p, known in camera.after.items()}
-    Memory(tree, files).save(cache)
+    seen = Memory(tree, files)
+    if seen != memory:
+        seen.save(cache)
     return Snapshot(tree, tuple(camera.left_out))
 
 
@@ -136,8 +138,8 @@ def _edits(before: dict[str, Known], after: dict[str, Known]) -> dict[str, Entry
     edits: dict[str, Entry | None] = dict.fromkeys(before.keys() - after.keys())
     for path, (*_, mode, oid) in after.items():
         known = before.get(path)
-        if known is None or known[4] != oid or _mode(known[3]) != _mode(mode):
-            edits[path] = Entry(path, oid, _mode(mode))
+        if known is None or known[4] != oid or git_mode(known[3]) != git_mode(mode):
+            edits[path] = Entry(path, oid, git_mode(mode))
     return edits
 
 
@@ -150,7 +152,8 @@ def version(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode
 
 
-def _mode(mode: int) -> int:
+def git_mode(mode: int) -> int:
+    """What git keeps of a file's mode."""
     if stat.S_ISLNK(mode):
         return FileMode.LINK
     return FileMode.BLOB_EXECUTABLE if mode & stat.S_IXUSR else FileMode.BLOB

@@ -59,6 +59,18 @@ def _walk(fd: int, prefix: str, passing: frozenset[str], depth: int) -> Iterator
             os.close(below)
 
 
-def open_folder(name: str, fd: int) -> int:
+def open_folder(name: str, fd: int | None) -> int:
     """A folder inside an open folder, never through a link."""
     return os.open(name, _FOLDER, dir_fd=fd)
+
+
+def descend(fd: int, folders: list[str]) -> int:
+    """A folder some way below an open folder, never through a link."""
+    fd = os.dup(fd)
+    for name in folders:
+        try:
+            below = open_folder(name, fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd

@@ -7,6 +7,7 @@ import os
 AGENT = 1000
 HOME = "/home/agent"
 TREE = "/home/agent/tree"
+OBJECTS = "/run/arbe/objects"
 
 ENV = {
     "PATH": f"{HOME}/.local/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
@@ -37,13 +38,22 @@ def files(network: bool) -> dict[str, str]:
 
 
 def arguments(
-    *, home: str, tree: str, data: dict[str, int], env: dict[str, str], cwd: str, network: bool, tmp_mb: int
+    *,
+    home: str,
+    tree: str,
+    objects: str | None,
+    data: dict[str, int],
+    env: dict[str, str],
+    cwd: str,
+    network: bool,
+    tmp_mb: int,
 ) -> list[str]:
     """Everything before the command; `data` maps a file inside to the descriptor its text is read from."""
     return [
         *_apart(network),
         *_system(SYSTEM + (ONLINE if network else ())),
         *_writable(home, tree, tmp_mb),
+        *(("--ro-bind", objects, OBJECTS) if objects else ()),
         *(word for path, fd in data.items() for word in ("--perms", "0644", "--ro-bind-data", str(fd), path)),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", cwd, "--clearenv"),

@@ -18,7 +18,7 @@ NEW_MOUNTS, PRIVATE, RECURSIVE, BIND, NO_SETUID_NO_DEVICES = 0x20000, 1 << 18, 0
 DEATH_SIGNAL, KILL, ADOPT = 1, 9, 36
 # A command begins when the warden, knowing by what to end it, opens the gate; a warden that died never does.
 GATED = ("/bin/sh", "-c", 'read -r _ && exec "$@" < /dev/null', "sh")
-SHOWN = ("/tmp/home", "/tmp/tree")  # noqa: S108 - in a mount namespace that is the sandbox's alone
+SHOWN = ("/tmp/home", "/tmp/tree", "/tmp/objects")  # noqa: S108 - in a mount namespace that is the sandbox's alone
 LIBC = CDLL(None, use_errno=True)
 
 
@@ -40,10 +40,12 @@ def launch(order: Order, gate: int, printing: int, telling: int) -> int:
 
 
 def become_bubblewrap(order: Order, telling: int, warden: int) -> None:
-    home, tree = reachable(order["home"], order["tree"], order["owner"])
+    folders = [order["home"], order["tree"], *filter(None, [order["objects"]])]
+    home, tree, *objects = reachable(folders, order["owner"])
     words = bubble.arguments(
         home=home,
         tree=tree,
+        objects=objects[0] if objects else None,
         data={path: memory(text.encode()) for path, text in bubble.files(order["network"]).items()},
         env=order["env"],
         cwd=order["cwd"],
@@ -82,20 +84,21 @@ def memory(data: bytes) -> int:
     return fd
 
 
-def reachable(home: str, tree: str, owner: int | None) -> tuple[str, str]:
+def reachable(folders: list[str], owner: int | None) -> list[str]:
     """Where the sandbox's user can name its folders: their parents may be closed to it, so they are shown elsewhere."""
     if owner is None:
-        return home, tree
+        return folders
     if LIBC.unshare(NEW_MOUNTS):
         raise OSError(get_errno(), "arbe may not make a mount namespace")
     mount(b"none", b"/", None, RECURSIVE | PRIVATE)
-    sources = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) for path in (home, tree)]
+    sources = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) for path in folders]
     mount(b"tmpfs", b"/tmp", b"tmpfs", NO_SETUID_NO_DEVICES, b"size=64k,mode=755")
-    for source, place in zip(sources, SHOWN, strict=True):
+    places = list(SHOWN[: len(sources)])
+    for source, place in zip(sources, places, strict=True):
         os.mkdir(place)
         mount(b"/proc/self/fd/%d" % source, os.fsencode(place), None, BIND)
         os.close(source)
-    return SHOWN
+    return places
 
 
 def mount(source: bytes, target: bytes, kind: bytes | None, flags: int, data: bytes | None = None) -> None:

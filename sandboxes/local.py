@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandboxes import users
+from sandboxes import tracking, users
 from sandboxes.processes import Process
 from sandboxes.provider import DEFAULT_LIMITS, Exec, Exit, Limits, ProviderError
 from sandboxes.wardens import WARDENS
@@ -30,7 +30,7 @@ ABANDONED = 600.0
 
 
 class Local:
-    """`root/<sandbox>/{home,tree,processes,farm,cache}`; only arbe may look in."""
+    """`root/<sandbox>/{home,tree,processes,farm,cache,tracked}`; only arbe may look in."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -104,6 +104,7 @@ class Local:
             "owner": _facts(folder)["owner"],
             "home": str(folder / "home"),
             "tree": str(folder / "tree"),
+            "objects": tracking.objects(folder),
             "argv": [shell, "-c", what.command] if isinstance(what.command, str) else list(what.command),
             "env": dict(what.env),
             "cwd": what.cwd,
@@ -143,6 +144,10 @@ class Local:
         folder = self._living(ref)
         owner = _facts(folder)["owner"]
         restore(folder / "tree", Bare(bare), tree, None if owner is None else (owner, owner), _cache(folder, bare))
+
+    def track(self, ref: str, bare: Path, branch: str, commit: str) -> None:
+        folder = self._living(ref)
+        tracking.track(folder, bare, branch, commit, _facts(folder)["owner"], _cache(folder, bare))
 
     def arm(self, ref: str) -> None:
         from artifacts import reads

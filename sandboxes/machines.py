@@ -106,9 +106,11 @@ class Sandbox(models.Model):
         began = time.monotonic()
         with inside(self.house_id):
             repository = self.environment.repository
-            environment, tree = self.environment, self.tree or repository.tree
+            environment, commit = self.environment, repository.head
+            tree = self.tree or repository.bare.tree_of(commit)
         ref = self.machine.create(self.pk, environment.limits)
         self.machine.restore(ref, repository.bare.path, tree)
+        self.machine.track(ref, repository.bare.path, repository.branch, commit)
         self._set_up(ref, environment)
         with inside(self.house_id):
             Sandbox.objects.filter(pk=self.pk).update(
@@ -119,10 +121,14 @@ class Sandbox(models.Model):
 
     def level(self, repository: Repository) -> list[str]:
         """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched."""
+        commit = repository.head
+        head = repository.bare.tree_of(commit)
+        conflicts = [] if head == self.base_tree else self._bring(repository, head)
+        self.machine.track(self.ref, repository.bare.path, repository.branch, commit)
+        return conflicts
+
+    def _bring(self, repository: Repository, head: str) -> list[str]:
         assert self.tree and self.base_tree
-        head = repository.tree
-        if head == self.base_tree:
-            return []
         merged = merge(repository.bare, self.base_tree, self.tree, head)
         if merged.tree != self.tree:
             self.machine.restore(self.ref, repository.bare.path, merged.tree)
@@ -182,7 +188,7 @@ class Sandbox(models.Model):
                 command=script,
                 env=environment.variables(),
                 limits=environment.limits,
-                network=bool(environment.config.get("network")),
+                network=environment.network,
             ),
         )
         while (ended := self.machine.poll(ref, "setup")) is None:

@@ -144,6 +144,9 @@ class Provider(Protocol):
 
     def restore(self, ref: str, bare: Path, tree: str) -> None: ...
 
+    def track(self, ref: str, bare: Path, branch: str, commit: str) -> None:
+        """Have git inside compare the tree with this commit, as the head of the branch. While nothing runs there."""
+
     def arm(self, ref: str) -> None:
         """From here on, remember which files of the tree are read."""
 
