@@ -13,6 +13,7 @@
 | ARBE_SECRET_KEY, ARBE_STREAMS_KEY, ARBE_VAULT_KEY | keys; the vault's is 32 bytes, url-safe base64 |
 | ARBE_HOSTS | host names that are answered to, by commas (default: this machine's loopback names) |
 | ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
+| ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
 | ARBE_DEBUG | `yes` for Django's own error pages |
 """
 
@@ -79,6 +80,7 @@ STREAMS_KEY = env("ARBE_STREAMS_KEY")
 NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
 SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
 VAULT_KEY = env("ARBE_VAULT_KEY", "")
+SANDBOX_NETWORK = env("ARBE_SANDBOX_NETWORK", "no") == "yes"
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
 DEBUG = env("ARBE_DEBUG") == "yes"
 ALLOWED_HOSTS = [host for host in env("ARBE_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]

@@ -16,7 +16,7 @@ from artifacts.models import Repository
 from houses.coming_in import agent_of
 from houses.models import House
 from houses.pages import in_house
-from houses.refusals import NotFound, Refused
+from houses.refusals import Forbidden, NotFound, Refused
 
 INERT = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -46,7 +46,9 @@ def files(request: HttpRequest, house: House) -> HttpResponse:
 
 @in_house
 def raw(request: HttpRequest, house: House, repository_id: str, path: str) -> HttpResponse:
-    """The bytes, harmless: a file of the house never runs as a page of arbe."""
+    """The bytes, harmless: a file of the house never runs as a page of arbe, nor as a part of one."""
+    if request.headers.get("HX-Request"):
+        raise Forbidden("The bytes of a file are not a part of a page; open its address by itself.")
     repository = repository_of(repository_id)
     commit = head_of(repository, request.GET.get("at", "")) or repository.head
     entry = repository.bare.entry(commit, path)

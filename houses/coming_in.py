@@ -68,6 +68,12 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return redirect("sign_in")
 
 
+def _require_the_old_one(agent: Agent, given: str) -> None:
+    """Whoever borrows a session for a moment must not keep the account."""
+    if agent.has_usable_password() and not agent.check_password(given):
+        raise ValidationError("That is not your password until now. If you lost it, ask an operator for a sign-in link.")
+
+
 @login_required
 @require_http_methods(["GET", "POST"])
 def you(request: HttpRequest) -> HttpResponse:
@@ -78,6 +84,7 @@ def you(request: HttpRequest) -> HttpResponse:
         password = request.POST.get("password", "")
         try:
             if password:
+                _require_the_old_one(agent, request.POST.get("old_password", ""))
                 validate_password(password, agent)
                 agent.set_password(password)
             agent.save(update_fields=["name", "password"])

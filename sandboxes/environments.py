@@ -3,8 +3,10 @@
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from typing import Any, Self
 
+from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
@@ -13,14 +15,34 @@ from artifacts.models import Repository
 from houses.agents import Agent
 from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
-from houses.places import House
+from houses.places import House, Member
 from houses.refusals import Invalid, Refused
 from houses.secrets import NAME, Secret
 from houses.tenancy import current_house
+from houses.titles import UNFIT, one_line
 from sandboxes.provider import Limits
 
 KNOWN = {"repository", "image", "setup", "network", "limits", "env"}
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")  # of repositories
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+# What one environment may ask of the machine; enough for any honest work, too little to take it away from the others.
+CEILING = Limits(
+    memory_mb=65_536, cpu_seconds=86_400, processes=4_096, file_mb=65_536, wall_seconds=604_800, output_mb=256
+)
+
+
+class NetworkClosed(Refused):
+    """This installation keeps sandboxes off the network."""
+
+    code = "network_closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This installation keeps commands off the network. Its operator can open it with ARBE_SANDBOX_NETWORK=yes; "
+            "such commands then share the network of the server."
+        )
 
 
 class MissingSecret(Refused):
@@ -36,16 +58,16 @@ class EnvironmentQuerySet(models.QuerySet["Environment"]):
         self, house: House, name: str, *, by: Agent, config: dict[str, Any], secret_bindings: list[dict[str, Any]]
     ) -> "Environment":
         """A recipe; without a repository one is made for it. The house's first environment becomes its default."""
-        if not name.strip():
+        Member.objects.require_owner(by)
+        name = one_line(name)
+        if not name:
             raise Invalid("An environment needs a name.")
+        bindings = checked_bindings(secret_bindings)
+        check_parts(config)  # before there is a folder that a refusal would leave behind
         if not config.get("repository"):
-            config = config | {"repository": Repository.objects.create_in(house, name, by=by).pk}
-        environment = self.create(
-            house=house,
-            name=name.strip()[:200],
-            config=checked_config(config),
-            secret_bindings=checked_bindings(secret_bindings),
-        )
+            called = NOT_IN_NAMES.sub("-", name).strip("-._") or "work"
+            config = config | {"repository": Repository.objects.create_in(house, called[:100], by=by).pk}
+        environment = self.create(house=house, name=name, config=checked_config(config), secret_bindings=bindings)
         House.objects.filter(pk=house.pk, default_environment_id=None).update(default_environment_id=environment.pk)
         return environment
 
@@ -92,6 +114,11 @@ class Environment(models.Model):
         what = {key: self.config.get(key) for key in ("image", "setup", "network", "env")}
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def network(self) -> bool:
+        """Whether its commands reach the network: where the recipe says so and this installation allows it."""
+        return bool(self.config.get("network")) and bool(settings.SANDBOX_NETWORK)
+
     def variables(self) -> dict[str, str]:
         return {str(k): str(v) for k, v in self.config.get("env", {}).items()}
 
@@ -109,35 +136,57 @@ class Environment(models.Model):
 
     def change(self, *, name: str, config: dict[str, Any], secret_bindings: list[dict[str, Any]], by: Agent) -> None:
         """A new version of the recipe; sandboxes made before keep what they were made from."""
-        if not name.strip():
+        Member.objects.require_owner(by)
+        name = one_line(name)
+        if not name:
             raise Invalid("An environment needs a name.")
-        self.name = name.strip()[:200]
+        self.name = name
         self.config = checked_config({"repository": self.config.get("repository")} | config)
         self.secret_bindings = checked_bindings(secret_bindings)
         self.save(update_fields=["name", "config", "secret_bindings"])
 
     def make_default(self, *, by: Agent) -> None:
+        Member.objects.require_owner(by)
         House.objects.filter(pk=current_house()).update(default_environment_id=self.pk)
 
 
 def checked_config(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration, if every part of it means something. Raises `Invalid`."""
-    if unknown := set(config) - KNOWN:
-        raise Invalid(f"An environment has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(KNOWN))}.")
+    check_parts(config)
     if not Repository.objects.filter(pk=config.get("repository")).exists():
         raise Invalid("An environment needs a repository of this house.")
-    if not isinstance(config.get("setup", ""), str) or not isinstance(config.get("network", False), bool):
-        raise Invalid("`setup` is a script, `network` is true or false.")
+    return config
+
+
+def check_parts(config: dict[str, Any]) -> None:
+    """Everything but the repository. Raises `Invalid`."""
+    if unknown := set(config) - KNOWN:
+        raise Invalid(f"An environment has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(KNOWN))}.")
+    if not all(_is_text(config.get(name) or "") for name in ("setup", "image")):
+        raise Invalid("`setup` is a script, `image` is a name.")
+    if not isinstance(config.get("network", False), bool):
+        raise Invalid("`network` is true or false.")
+    if config.get("network") and not settings.SANDBOX_NETWORK:
+        raise NetworkClosed
     variables = config.get("env", {})
     if not isinstance(variables, dict) or not all(VARIABLE.fullmatch(str(key)) for key in variables):
         raise Invalid("`env` holds plain variables by name: letters, digits and _.")
-    if any(not isinstance(value, str | int | float) or "\0" in str(value) for value in variables.values()):
+    if not all(isinstance(value, int | float) or _is_text(value) for value in variables.values()):
         raise Invalid("A variable's value is text.")
+    limits = config.get("limits", {})
+    if not isinstance(limits, dict) or not all(isinstance(name, str) for name in limits):
+        raise Invalid("`limits` holds numbers by name.")
     try:
-        Limits.of(config.get("limits", {}))
+        asked = Limits.of(limits)
     except (ValueError, TypeError) as wrong:
         raise Invalid(str(wrong)) from wrong
-    return config
+    for name, most in asdict(CEILING).items():
+        if getattr(asked, name) > most:
+            raise Invalid(f"limits.{name} may be {most:,} at the most.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not UNFIT.search(value)
 
 
 def checked_bindings(bindings: list[Any]) -> list[dict[str, Any]]:

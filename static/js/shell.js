@@ -80,6 +80,11 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (said) tell(said, !event.detail.successful);
   else if (!event.detail.successful && xhr.status) tell("Something went wrong on our side; nothing was changed.", true);
 });
+// Only pages of arbe become part of a page: a file of the house is text, whatever markup it holds.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const kind = event.detail.xhr.getResponseHeader("Content-Type") ?? "";
+  if (!kind.startsWith("text/html")) event.detail.shouldSwap = false;
+});
 document.addEventListener("htmx:sendError", () => tell("No connection; nothing was changed.", true));
 document.addEventListener("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.requestSubmit(); });
 
