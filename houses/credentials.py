@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -119,8 +118,8 @@ class Token(models.Model):
 
     def touch(self) -> None:
         """Remember the use, at most once a minute: this is on the path of every request."""
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=timezone.now() - timedelta(minutes=1))
-        Token.objects.filter(stale, pk=self.pk).update(last_used_at=Now())
+        if self.last_used_at is None or self.last_used_at < timezone.now() - timedelta(minutes=1):
+            Token.objects.filter(pk=self.pk).update(last_used_at=Now())
 
     def revoke(self, *, by: Agent) -> None:
         """Whoever holds it is out. Owners revoke any token of the house, operators any at all, everybody their own."""

@@ -159,7 +159,7 @@ def checked_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_parts(config: dict[str, Any]) -> None:
-    """Everything but the repository. Raises `Invalid`."""
+    """Everything but the repository. Raises `Invalid`, `NetworkClosed`."""
     if unknown := set(config) - KNOWN:
         raise Invalid(f"An environment has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(KNOWN))}.")
     if not all(_is_text(config.get(name) or "") for name in ("setup", "image")):
@@ -168,12 +168,18 @@ def check_parts(config: dict[str, Any]) -> None:
         raise Invalid("`network` is true or false.")
     if config.get("network") and not settings.SANDBOX_NETWORK:
         raise NetworkClosed
-    variables = config.get("env", {})
+    _check_variables(config.get("env", {}))
+    _check_limits(config.get("limits", {}))
+
+
+def _check_variables(variables: Any) -> None:
     if not isinstance(variables, dict) or not all(VARIABLE.fullmatch(str(key)) for key in variables):
         raise Invalid("`env` holds plain variables by name: letters, digits and _.")
     if not all(isinstance(value, int | float) or _is_text(value) for value in variables.values()):
         raise Invalid("A variable's value is text.")
-    limits = config.get("limits", {})
+
+
+def _check_limits(limits: Any) -> None:
     if not isinstance(limits, dict) or not all(isinstance(name, str) for name in limits):
         raise Invalid("`limits` holds numbers by name.")
     try:

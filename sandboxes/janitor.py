@@ -28,13 +28,10 @@ def sweep() -> None:
 def compare() -> tuple[int, int]:
     """How many rows were buried and how many machines destroyed."""
     machine = provider(DEFAULT)
+    before = _rows()  # a machine that is made meanwhile is not missed among those that were live already
     there = set(machine.list())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT house_id, id, provider_ref, status FROM sandboxes_known() WHERE provider = %s", [DEFAULT]
-        )
-        known = cursor.fetchall()
-    gone = [(house, row) for house, row, ref, status in known if status == "live" and ref not in there]
+    known = _rows()  # and one whose row came meanwhile is nobody's orphan
+    gone = [(house, row) for house, row, ref, status in before if status == "live" and ref not in there]
     for house_id, sandbox_id in gone:
         with inside(house_id):
             Sandbox.objects.live().filter(pk=sandbox_id).update(status="dead", destroyed_at=Now())
@@ -46,3 +43,11 @@ def compare() -> tuple[int, int]:
         machine.destroy(ref)
         logger.warning("machine %s belonged to nobody and was destroyed", ref)
     return len(gone), len(orphans)
+
+
+def _rows() -> list[tuple[str, str, str | None, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT house_id, id, provider_ref, status FROM sandboxes_known() WHERE provider = %s", [DEFAULT]
+        )
+        return list(cursor.fetchall())

@@ -1,8 +1,8 @@
 """Sandboxes: a machine and a working tree, disposable, made on first need (seed 003, table `sandboxes`)."""
 
-import sys
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
@@ -16,19 +16,13 @@ from artifacts.tree import Snapshot
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
-from houses.refusals import Refused
 from houses.tenancy import inside
 from sandboxes.environments import Environment
-from sandboxes.provider import Exec, Provider
+from sandboxes.provider import Provider
 from sandboxes.providers import DEFAULT, provider
+from sandboxes.setting_up import set_up
 
 PENDING, LIVE, DEAD = "pending", "live", "dead"
-
-
-class SetupFailed(Refused):
-    """The environment's set-up script did not end well."""
-
-    code = "setup_failed"
 
 
 class SandboxQuerySet(models.QuerySet["Sandbox"]):
@@ -46,6 +40,7 @@ class SandboxQuerySet(models.QuerySet["Sandbox"]):
             tree=from_.tree if from_ else None,
             base_tree=from_.base_tree if from_ else None,
             snapshot=from_.snapshot if from_ else None,
+            held=from_.held if from_ else None,
         )
 
 
@@ -68,6 +63,8 @@ class Sandbox(models.Model):
     tree = models.TextField(null=True, editable=False)
     base_tree = models.TextField(null=True, editable=False)
     snapshot = models.TextField(null=True, editable=False)
+    # A blob with the paths that do not go to the branch: what the set-up wrote, what stopped commands left half done.
+    held = models.TextField(null=True, editable=False)
 
     objects = SandboxQuerySet.as_manager()
 
@@ -98,10 +95,11 @@ class Sandbox(models.Model):
     def ref(self) -> str:
         return self.provider_ref or self.pk
 
-    def make_ready(self) -> float:
+    def make_ready(self, is_wanted: Callable[[], bool] = lambda: True) -> float:
         """Make the machine of a pending row, with its tree and set-up done; returns the seconds it took.
 
-        Call it outside of any transaction and while `alone`. Raises `ProviderError`, `SetupFailed`.
+        Call it outside of any transaction and while `alone`. What a set-up writes into the tree is part of the machine,
+        not of the branch. Raises `ProviderError`, `SetupFailed`, and `Refused` when it is not wanted any more.
         """
         began = time.monotonic()
         with inside(self.house_id):
@@ -111,13 +109,22 @@ class Sandbox(models.Model):
         ref = self.machine.create(self.pk, environment.limits)
         self.machine.restore(ref, repository.bare.path, tree)
         self.machine.track(ref, repository.bare.path, repository.branch, commit)
-        self._set_up(ref, environment)
-        with inside(self.house_id):
-            Sandbox.objects.filter(pk=self.pk).update(
-                status=LIVE, provider_ref=ref, tree=tree, base_tree=self.base_tree or tree
-            )
-            self.refresh_from_db()
+        known: dict[str, str | None] = {"tree": tree, "base_tree": self.base_tree or tree}
+        if set_up(self.machine, ref, environment, is_wanted):
+            after = self.machine.snapshot(ref, repository.bare.path).tree
+            written = {change.path for change in repository.bare.changes(tree, after)}
+            known["tree"] = after
+            known["held"] = self.holding(repository, self.held_paths(repository) | written)
+        self._remember(status=LIVE, provider_ref=ref, **known)
         return time.monotonic() - began
+
+    def held_paths(self, repository: Repository) -> set[str]:
+        """What stays in the tree and does not land."""
+        return set(json.loads(repository.bare.read(self.held))) if self.held else set()
+
+    def holding(self, repository: Repository, paths: set[str]) -> str | None:
+        """A set of paths as `held` keeps it."""
+        return repository.bare.blob(json.dumps(sorted(paths)).encode()) if paths else None
 
     def level(self, repository: Repository) -> list[str]:
         """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched."""
@@ -143,7 +150,7 @@ class Sandbox(models.Model):
         self._remember(tree=seen.tree)
         return seen
 
-    def _remember(self, **known: str) -> None:
+    def _remember(self, **known: str | None) -> None:
         with inside(self.house_id):
             Sandbox.objects.filter(pk=self.pk).update(**known)
         for name, value in known.items():
@@ -168,31 +175,20 @@ class Sandbox(models.Model):
         """One at a time makes, levels, starts in or looks at this machine. Held outside of transactions."""
         if transaction.get_connection().in_atomic_block:
             raise RuntimeError("a machine is not waited for inside a transaction")
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 2))", [self.pk])
-            try:
-                with inside(self.house_id):
-                    self.refresh_from_db()
-                yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", [self.pk])
+        pause = 0.005
+        while not _ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 2))", self.pk):
+            connection.close()  # a set-up takes its time, and whoever waits for it has no use for a connection
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.25)
+        try:
+            with inside(self.house_id):
+                self.refresh_from_db()
+            yield
+        finally:
+            _ask("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", self.pk)
 
-    def _set_up(self, ref: str, environment: Environment) -> None:
-        script = environment.config.get("setup", "").strip()
-        if not script:
-            return
-        self.machine.exec(
-            ref,
-            Exec(
-                process_id="setup",
-                command=script,
-                env=environment.variables(),
-                limits=environment.limits,
-                network=environment.network,
-            ),
-        )
-        while (ended := self.machine.poll(ref, "setup")) is None:
-            self.machine.wait(ref, "setup", sys.maxsize, timeout=1)
-        if ended.code != 0:
-            said = self.machine.read(ref, "setup", max(0, ended.output_bytes - 2000), 2000).decode(errors="replace")
-            raise SetupFailed(f"The set-up of {environment.name} ended with {ended.code}: {said.strip()[-800:]}")
+
+def _ask(sql: str, value: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value])
+        return bool(cursor.fetchone()[0])

@@ -50,7 +50,7 @@ class Process:
             if (left := end - time.monotonic()) <= 0:
                 return False
             time.sleep(min(pause, left))
-            pause = min(pause * 1.2, 0.02)
+            pause = min(pause * 1.05, 0.02)
 
     def poll(self) -> Exit | None:
         if (ended := self._ended()) is not None:

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any
 
 START = "import sys; sys.path.append(sys.argv[1]); from sandboxes.warden import main; main()"
 ABOVE = str(Path(__file__).resolve().parent.parent)
 PATIENCE = 30.0
+SOON = 0.1
 
 
 class Wardens:
@@ -34,7 +35,10 @@ class Wardens:
         except subprocess.TimeoutExpired:
             warden.kill()
             warden.communicate()
-        self.keep_one_ready()
+        # Not at once: the beginning of an interpreter would be in the way of the command that has just begun.
+        soon = Timer(SOON, self.keep_one_ready)
+        soon.daemon = True
+        soon.start()
 
     def keep_one_ready(self) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Commands: one piece of work on a sandbox, inline in a thread. The row is the queue; Redis is the doorbell."""
 
+import json
 from datetime import timedelta
 from typing import Self
 
@@ -8,6 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from houses import vault
 from houses.agents import Agent
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
@@ -21,7 +23,7 @@ from threads.thread import Thread
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED)
 LEASE = timedelta(seconds=6)  # a worker that has not said so for this long is no longer following
-STARTING = timedelta(seconds=60)  # the same while a machine is made: set-up scripts take their time
+NEEDED = ("thread", "agent", "environment", "sandbox")  # by whoever follows a command, all at once
 
 
 class CommandQuerySet(models.QuerySet["Command"]):
@@ -41,11 +43,13 @@ class CommandQuerySet(models.QuerySet["Command"]):
     @transaction.atomic
     def claim(self, command_id: str) -> "Command | None":
         """The command, for the one worker that gets it; None if it has another, or is over."""
-        command = self.due().select_for_update(skip_locked=True).filter(pk=command_id).first()
+        waiting = self.due().select_for_update(skip_locked=True, of=("self",))
+        command = waiting.select_related(*NEEDED).filter(pk=command_id).first()
         if command is None:
             return None
-        command.status, command.leased_until = RUNNING, timezone.now() + STARTING
-        command.save(update_fields=["status", "leased_until"])
+        command.status, command.leased_until = RUNNING, timezone.now() + LEASE
+        command.attempts += 1
+        command.save(update_fields=["status", "leased_until", "attempts"])
         return command
 
 
@@ -77,6 +81,8 @@ class Command(models.Model):
     stop_asked_by = models.ForeignKey(Agent, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     leased_until = models.DateTimeField(null=True)
     rung_at = models.DateTimeField(null=True)
+    attempts = models.IntegerField(default=0, db_default=0)  # how many workers began to follow it
+    handed = models.UUIDField(null=True)  # in the vault: the secrets it was started with, to hide whoever follows it
     # The tree as the command found it; and whether another one worked in it at the same time.
     before_tree = models.TextField(null=True)
     overlapped = models.BooleanField(default=False, db_default=False)
@@ -154,16 +160,29 @@ class Command(models.Model):
         mine = Command.objects.filter(pk=self.pk, status=RUNNING)
         return bool(mine.update(leased_until=timezone.now() + lease))
 
-    def note_start(self, *, before_tree: str) -> float:
-        """The machine is about to run it: from here on a new worker reads on. Returns the seconds it waited."""
+    def note_start(self, *, before_tree: str, secrets: dict[str, str]) -> float | None:
+        """The machine is about to run it: from here on a new worker reads on.
+
+        Returns the seconds it waited; None if somebody stopped it, or started it, first.
+        """
+        free = Command.objects.filter(pk=self.pk, status=RUNNING, started_at=None, stop_asked_by=None)
+        if not free.select_for_update(no_key=True).exists():
+            return None
         others = (
             Command.objects.started_in(self.sandbox).exclude(pk=self.pk) if self.sandbox else Command.objects.none()
         )
         self.overlapped = bool(others.update(overlapped=True))
         now = timezone.now()
         self.before_tree, self.started_at, self.leased_until = before_tree, now, now + LEASE
-        self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until"])
+        self.handed = vault.put(json.dumps(secrets)) if secrets else None
+        self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until", "handed"])
         return (now - self.created_at).total_seconds()
+
+    def secrets(self) -> dict[str, str]:
+        """Names and values it is started with; once it runs, those it was started with, whatever they are now."""
+        if self.started_at is None:
+            return self.environment.secrets()
+        return dict(json.loads(vault.open_value(self.handed))) if self.handed else {}
 
     def note_chunk(self, end: int, *, style: str, hits: dict[str, int]) -> bool:
         """The next chunk goes up to byte `end`. False if another worker said so first: then it is theirs to go on."""
@@ -189,6 +208,7 @@ class Command(models.Model):
         reason: str = "",
         exit_code: int | None = None,
         changed: list[dict[str, object]] | None = None,
+        more: int = 0,
         snapshot: str | None = None,
         landed: str | None = None,
         conflicts: list[str] | None = None,
@@ -197,7 +217,10 @@ class Command(models.Model):
         """Write down how it ended, and tell. Needs a transaction in which the row is locked and unfinished."""
         self.status, self.exit_code, self.reason = status, exit_code, reason
         self.finished_at = timezone.now()
-        self.save(update_fields=["status", "exit_code", "reason", "finished_at"])
+        if self.handed is not None:
+            vault.drop(self.handed)
+            self.handed = None
+        self.save(update_fields=["status", "exit_code", "reason", "finished_at", "handed"])
         announce(
             self.thread,
             CommandFinished(
@@ -207,6 +230,7 @@ class Command(models.Model):
                 seconds=round(self.seconds, 3),
                 reason=reason,
                 changed=changed or [],
+                more=more,
                 snapshot=snapshot,
                 landed=landed,
                 conflicts=conflicts or [],

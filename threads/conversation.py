@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from houses.agents import Agent
 from houses.refusals import Invalid, Refused, TooLarge
+from houses.titles import one_line
 from streams.events import Event
 from streams.outbox import announce
 from threads.events import (
@@ -24,7 +25,7 @@ from threads.events import (
 )
 
 LONGEST_MESSAGE = 256 * 1024  # bytes of UTF-8
-TAG = re.compile(r"[^\s,#]{1,50}")
+TAG = re.compile(r"[^\s,#\x00-\x1f\x7f\ud800-\udfff]{1,50}")
 
 
 class ThreadIsClosed(Refused):
@@ -86,7 +87,7 @@ class Named(Told):
 
     @transaction.atomic
     def rename(self, name: str, *, by: Agent) -> None:
-        title = " ".join(name.split())[:200] or None
+        title = one_line(name) or None
         if self._locked().name != title:
             self._changed(ThreadRenamed(name=title), by=by, name=title)
 

@@ -96,9 +96,10 @@ class CommandOutput(Event, kind="command_output"):
 class CommandFinished(Event, kind="command_finished"):
     """It is over: how, and what it changed.
 
-    `changed` are `{path, change, old, new}` (object ids); `snapshot` is the commit that keeps the tree as it was left;
-    `landed` the commit on the repository's branch, if there was anything new; `conflicts` the paths that could not
-    land, `left_out` what is not kept (`{path, bytes, reason}`); `redactions` how often each secret was hidden.
+    `changed` are `{path, change, old, new}` (object ids), and `more` the number of those that are not named; `snapshot`
+    is the commit that keeps the tree as it was left; `landed` the commit on the repository's branch, if there was
+    anything new; `conflicts` the paths that could not land, `left_out` what is not kept (`{path, bytes, reason}`);
+    `redactions` how often each secret was hidden.
     """
 
     command_id: str
@@ -107,6 +108,7 @@ class CommandFinished(Event, kind="command_finished"):
     seconds: float
     reason: str
     changed: list[dict[str, Any]]
+    more: int
     snapshot: str | None
     landed: str | None
     conflicts: list[str]
@@ -128,11 +130,12 @@ class ArtifactMade(Event, kind="artifact_made"):
 
 @dataclass(frozen=True, kw_only=True)
 class MakePlanned(Event, kind="make_planned"):
-    """Somebody asked for a target; these steps may have to run (`{outputs, command, reasons}`)."""
+    """Somebody asked for a target; these steps, and `more`, may have to run (`{outputs, command, reasons}`)."""
 
     make_id: str
     target: str
     steps: list[dict[str, Any]]
+    more: int
     fresh: int
 
 

@@ -9,125 +9,69 @@ knows its id), a chunk of output is appended once (the stream server knows its s
 import logging
 import threading
 import time
+from dataclasses import dataclass
 
 from django.db import close_old_connections, connection
 
 from houses.refusals import Refused
-from houses.tenancy import inside
-from sandboxes.models import Sandbox
-from sandboxes.provider import Exec, Exit, ProviderError
+from houses.tenancy import inside, need_not_last
+from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
 from sandboxes.style import active_style
 from streams.client import Producer, StreamError, streams
-from streams.outbox import announce, relay
+from streams.outbox import is_behind, relay
 from threads.commands import CANCELLED, COMPLETED, FAILED, LEASE, Command
-from threads.events import CommandOutput, CommandStarted
+from threads.events import CommandOutput
 from threads.keeping import keep
-from threads.places import place_of
+from threads.places import leave
+from threads.starting import start
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
 EVERY = LEASE.total_seconds() / 6  # seconds between two looks at the row
 PAUSE = 0.03  # seconds between chunks of a command that prints without end: what gathers meanwhile goes together
+MOST_ATTEMPTS = 8  # workers that began to follow one command, before it is said that none will succeed
+PLACES = threading.BoundedSemaphore(24)  # commands that one worker follows at a time; the rest wait as rows
 
 
-def follow_aside(command: Command) -> None:
-    """Follow in a thread of this process: a worker has as many commands under way as its machine bears."""
-    threading.Thread(target=_follow_here, args=[command], name=f"follow {command.pk}", daemon=True).start()
+def follow_aside(house_id: str, command_id: str) -> None:
+    """Claim a command and follow it in a thread of this process. Without a place to spare it waits for the sweep."""
+    if PLACES.acquire(blocking=False):
+        name = f"follow {command_id}"
+        threading.Thread(target=_follow_here, args=[house_id, command_id], name=name, daemon=True).start()
 
 
-def _follow_here(command: Command) -> None:
+def _follow_here(house_id: str, command_id: str) -> None:
     close_old_connections()
     try:
-        follow(command)
+        with inside(house_id):
+            need_not_last()  # forgotten before anything started, it is claimed again
+            command = Command.objects.claim(command_id)
+        if command is not None:
+            follow(command)
     except StreamError:
-        logger.warning("the stream of command %s cannot be reached; another worker will go on", command.pk)
+        logger.warning("the stream of command %s cannot be reached; another worker will go on", command_id)
     except Exception:  # the edge of this thread: what is not written down is taken over by the sweep
-        logger.exception("command %s lost its follower", command.pk)
+        logger.exception("command %s lost its follower", command_id)
     finally:
         connection.close()
+        PLACES.release()
 
 
 def follow(command: Command) -> None:
     """From the claim to the rest."""
     try:
-        redactor = _begin(command)
-        if redactor is None:
-            return
-        _start(command)
+        if command.attempts > MOST_ATTEMPTS:
+            raise Refused(f"arbe failed to run it, {MOST_ATTEMPTS} times; its operator finds the reason in the log.")
+        redactor = Redactor({name: value.encode() for name, value in start(command).items()})
+        ended = _pour(command, redactor)
+        if ended is not None:
+            keep(command, ended, *_outcome(command, ended))
     except Refused as refused:
         _give_up(command, refused.detail)
-        return
     except ProviderError as error:
         if error.permanent:  # else the lease runs out and another worker tries
             _give_up(command, error.detail)
-        return
-    ended = _pour(command, redactor)
-    if ended is not None:
-        keep(command, ended, *_outcome(command, ended))
-
-
-def _begin(command: Command) -> Redactor | None:
-    """What has to be known before anything starts: is it still wanted, and which words must not be seen."""
-    with inside(command.house_id):
-        command.refresh_from_db()
-        wanted = command.stop_asked_by is None or command.started_at is not None
-        values = command.environment.secrets()
-    if not wanted:
-        _give_up(command, f"Stopped by {command.stop_asked_by} before it began.", CANCELLED)
-        return None
-    return Redactor({name: value.encode() for name, value in values.items()})
-
-
-def _start(command: Command) -> None:
-    """Resolve the machine, bring its tree up to the branch, and start; nothing of that twice."""
-    began = time.monotonic()
-    sandbox = place_of(command)
-    resolved = time.monotonic()
-    if command.started_at is None:
-        with sandbox.alone():
-            before = _prepare_tree(command, sandbox)
-            prepared = time.monotonic()
-            with inside(command.house_id):
-                if not command.renew():
-                    raise Refused("It was stopped before it began.")
-                waited = command.note_start(before_tree=before)
-                split = {
-                    "queue": round(waited - prepared + began, 4),
-                    "sandbox": round(resolved - began, 4),
-                    "tree": round(prepared - resolved, 4),
-                }
-                announce(
-                    command.thread,
-                    CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split),
-                    by=command.agent,
-                )
-    sandbox.machine.exec(sandbox.ref, _exec(command))
-
-
-def _prepare_tree(command: Command, sandbox: Sandbox) -> str:
-    """The tree that the command will find. In the company of other commands it is taken as it is."""
-    with inside(command.house_id):
-        repository = command.environment.repository
-        company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
-    if company:
-        return sandbox.look(repository).tree
-    sandbox.level(repository)
-    sandbox.machine.arm(sandbox.ref)
-    assert sandbox.tree is not None
-    return sandbox.tree
-
-
-def _exec(command: Command) -> Exec:
-    with inside(command.house_id):
-        environment = command.environment
-        return Exec(
-            process_id=command.pk,
-            command=command.text,
-            env=environment.variables() | environment.secrets(),
-            limits=environment.limits,
-            network=bool(environment.config.get("network")),
-        )
 
 
 def _pour(command: Command, redactor: Redactor) -> Exit | None:
@@ -142,21 +86,42 @@ def _pour(command: Command, redactor: Redactor) -> Exit | None:
                 return None
             watched = time.monotonic()
         ended = machine.poll(ref, command.pk)
-        raw = machine.read(ref, command.pk, at, AT_ONCE)
-        last = ended is not None and at + len(raw) >= ended.output_bytes
-        consumed, text, hits = redactor.split(raw, final=last)
-        if consumed:
-            with inside(command.house_id):
-                if not command.note_chunk(at + consumed, style=style, hits=hits):
-                    return None
-            _append(command, text, at, at + consumed, style)
-            style, at = active_style(style, text), at + consumed
-            if len(raw) < AT_ONCE and not last:
-                time.sleep(PAUSE)
-        elif ended is not None and (last or not raw):
+        piece = _next_piece(command, redactor, at, ended)
+        if piece.size:
+            if not _note_chunk(command, at + piece.size, style, piece.hits):
+                return None
+            _append(command, piece.text, at, at + piece.size, style)
+            style, at = active_style(style, piece.text), at + piece.size
+            time.sleep(0 if piece.is_full or ended is not None else PAUSE)
+        elif ended is not None:
             return ended
         else:
-            machine.wait(ref, command.pk, at + len(raw), timeout=EVERY)
+            close_old_connections()  # it may take long, and others have use for the connection
+            machine.wait(ref, command.pk, at + piece.waiting, timeout=EVERY)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Output that can be shown: `size` bytes as text; `waiting` bytes were read in all."""
+
+    size: int
+    text: str
+    hits: dict[str, int]
+    waiting: int
+    is_full: bool
+
+
+def _next_piece(command: Command, redactor: Redactor, at: int, ended: Exit | None) -> _Piece:
+    assert command.sandbox is not None
+    machine, ref, most = command.sandbox.machine, command.sandbox.ref, AT_ONCE
+    while True:
+        raw = machine.read(ref, command.pk, at, most)
+        last = ended is not None and (at + len(raw) >= ended.output_bytes or not raw)
+        size, text, hits = redactor.split(raw, final=last)
+        is_full = len(raw) == most
+        if size or not is_full:
+            return _Piece(size, text, hits, len(raw), is_full)
+        most *= 2  # all of it may be the beginning of a secret that is longer
 
 
 def _pour_again(command: Command, redactor: Redactor) -> str:
@@ -167,6 +132,7 @@ def _pour_again(command: Command, redactor: Redactor) -> str:
     size = command.pouring - command.poured
     raw = command.sandbox.machine.read(command.sandbox.ref, command.pk, command.poured, size)
     text = redactor.split(raw, final=True)[1]
+    relay(command.house_id, command.thread.stream_id)
     _append(command, text, command.poured, command.pouring, command.style)
     return active_style(command.style, text)
 
@@ -181,15 +147,21 @@ def _still_mine(command: Command) -> bool:
     return mine
 
 
-def _append(command: Command, text: str, start: int, end: int, style: str) -> None:
+def _note_chunk(command: Command, end: int, style: str, hits: dict[str, int]) -> bool:
+    """Rows first, then the stream; and what led to the first output comes before it."""
     with inside(command.house_id):
-        thread = command.thread
-    if command.sequence == 0:  # what led to this output comes before it
-        relay(command.house_id, thread.stream_id)
+        mine = command.note_chunk(end, style=style, hits=hits)
+        behind = mine and command.sequence == 0 and is_behind(command.thread.stream_id)
+    if behind:
+        relay(command.house_id, command.thread.stream_id)
+    return mine
+
+
+def _append(command: Command, text: str, start: int, end: int, style: str) -> None:
     output = CommandOutput(command_id=command.pk, start=start, end=end, text=text, style=style)
     streams().append(
         command.house_id,
-        thread.stream_id,
+        command.thread.stream_id,
         [{"type": output.kind, "payload": output.payload, "author_agent_id": str(command.agent_id)}],
         Producer(f"command {command.pk}", epoch=0, seq=command.sequence),
     )
@@ -206,8 +178,13 @@ def _outcome(command: Command, ended: Exit) -> tuple[str, str]:
     return FAILED, ended.sentence
 
 
-def _give_up(command: Command, reason: str, status: str = FAILED) -> None:
+def _give_up(command: Command, reason: str) -> None:
+    """It is over: nothing of it goes on, and nothing of it is kept."""
+    if command.started_at is not None and command.sandbox is not None:
+        command.sandbox.machine.stop(command.sandbox.ref, command.pk)
     with inside(command.house_id):
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:
-            mine.rest(status, reason=reason, by=mine.stop_asked_by)
+            mine.rest(CANCELLED if mine.stop_asked_by_id else FAILED, reason=reason, by=mine.stop_asked_by)
+    if mine is not None:
+        leave(mine)

@@ -1,17 +1,24 @@
 """What is kept when a command has ended: the tree as it was left, what landed on the branch, and what made what."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from artifacts.made import Made
+from artifacts.bare import Bare, Entry
+from artifacts.made import Made, words
 from artifacts.models import Repository
+from artifacts.paths import is_inside_repository
 from artifacts.repositories import author
 from artifacts.tree import Snapshot
 from houses.tenancy import inside
 from sandboxes.models import Sandbox
 from sandboxes.provider import Exit, ProviderError
+from streams.events import few
 from streams.outbox import announce
 from threads.commands import COMPLETED, FAILED, Command
 from threads.events import ArtifactMade
+from threads.places import leave
+
+ANNOUNCED = 100  # files of one command that its thread is told of one by one; the rows tell of all
 
 
 def keep(command: Command, ended: Exit, status: str, reason: str) -> None:
@@ -29,8 +36,7 @@ def keep(command: Command, ended: Exit, status: str, reason: str) -> None:
             mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
             if mine is not None:
                 _record(mine, ended, status, reason, seen, reads)
-    if command.make_id:
-        sandbox.destroy()  # a step has its machine for itself; the snapshot stays
+    leave(command)
 
 
 def _record(
@@ -41,11 +47,16 @@ def _record(
         repository = Repository.objects.get(pk=command.environment.config["repository"])
         kept = _keep_tree(command, repository, seen)
         # A step of a make, a stopped command and one that broke a limit may have left half a file: not for the branch.
-        if status == COMPLETED or (status == FAILED and ended.reason == "exited" and not command.make_id):
-            kept |= _land(command, repository, seen)
-            _tell_made(command, repository, seen, reads, ended.code)
+        whole = status == COMPLETED or (status == FAILED and ended.reason == "exited" and not command.make_id)
+        held = _hold(command, repository, seen, whole=whole)
+        if whole:
+            kept |= _land(command, repository, seen, held)
+            _tell_made(command, repository, seen, reads - held if reads else reads, ended.code)
     if kept.get("conflicts") and command.make_id:
-        status, reason = FAILED, "What it made was changed on the branch meanwhile: " + ", ".join(kept["conflicts"])
+        status, reason = (
+            FAILED,
+            "What it made was changed on the branch meanwhile: " + ", ".join(kept["conflicts"][:20]),
+        )
     by = command.stop_asked_by if status == "cancelled" and command.stop_asked_by else command.agent
     command.finish(status, by=by, reason=reason, exit_code=ended.code, **kept)
 
@@ -62,27 +73,53 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot) -> dict
     snapshot = bare.commit(seen.tree, parents, author(command.agent), f"$ {command.text}")
     bare.keep(f"{command.thread_id}/{command.pk}", snapshot)
     Sandbox.objects.filter(pk=command.sandbox_id).update(snapshot=snapshot)
-    changes = bare.changes(command.before_tree, seen.tree)
+    changes = list(bare.changes(command.before_tree, seen.tree))
+    named = few({"path": c.path, "change": c.kind, "old": c.old, "new": c.new} for c in changes)
     return {
         "snapshot": snapshot,
-        "changed": [
-            {"path": change.path, "change": change.kind, "old": change.old, "new": change.new} for change in changes
-        ],
-        "left_out": [{"path": left.path, "bytes": left.size, "reason": left.reason} for left in seen.left_out],
+        "changed": named,
+        "more": len(changes) - len(named),
+        "left_out": few({"path": left.path, "bytes": left.size, "reason": left.reason} for left in seen.left_out),
     }
 
 
-def _land(command: Command, repository: Repository, seen: Snapshot) -> dict[str, Any]:
-    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told."""
+def _hold(command: Command, repository: Repository, seen: Snapshot, *, whole: bool) -> set[str]:
+    """Which paths of the tree do not land: those that nobody has finished writing since they were first held.
+
+    What a command leaves half done is held until another writes it. What it wrote in the company of others may be
+    theirs, and half done: of that only what its own text names is let go, until it is the last.
+    """
     sandbox = command.sandbox
+    assert sandbox is not None and command.before_tree is not None
+    held = before = sandbox.held_paths(repository)
+    written = {change.path for change in repository.bare.changes(command.before_tree, seen.tree)}
+    if whole:
+        company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
+        finished = written & words(command.text) if company else written
+        held = (held | written) - finished if company else held - finished
+    else:
+        held = held | written
+    if held != before:
+        Sandbox.objects.filter(pk=sandbox.pk).update(held=sandbox.holding(repository, held))
+    return held
+
+
+def _land(command: Command, repository: Repository, seen: Snapshot, held: set[str]) -> dict[str, Any]:
+    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told."""
+    sandbox, bare = command.sandbox, repository.bare
     assert sandbox is not None and sandbox.base_tree is not None
-    landing = repository.land(
-        sandbox.base_tree, seen.tree, by=command.agent, message=f"$ {command.text}", key=command.pk
-    )
-    old = repository.bare.oids(sandbox.base_tree, list(landing.conflicts))
-    base = repository.bare.edit(seen.tree, old) if landing.conflicts else seen.tree
-    Sandbox.objects.filter(pk=command.sandbox_id).update(base_tree=base)
-    return {"landed": landing.commit if landing.changes else None, "conflicts": list(landing.conflicts)}
+    base = sandbox.base_tree
+    tree = bare.edit(seen.tree, _entries(bare, base, held)) if held else seen.tree
+    landing = repository.land(base, tree, by=command.agent, message=f"$ {command.text}", key=command.pk)
+    # The branch has all of it now, but for the conflicts: there the next landing compares with the old base again.
+    level = bare.edit(tree, _entries(bare, base, landing.conflicts)) if landing.conflicts else tree
+    if not getattr(landing, "replayed", False):
+        Sandbox.objects.filter(pk=command.sandbox_id).update(base_tree=level)
+    return {"landed": landing.commit if landing.changes else None, "conflicts": few(landing.conflicts)}
+
+
+def _entries(bare: Bare, tree: str, paths: Iterable[str]) -> dict[str, Entry | None]:
+    return {path: bare.entry(tree, path) for path in paths if is_inside_repository(path)}
 
 
 def _tell_made(
@@ -109,7 +146,7 @@ def _tell_made(
         overlapped=command.overlapped,
         targets=command.targets,
     )
-    for derivation in repository.record(run):
+    for derivation in repository.record(run)[:ANNOUNCED]:
         inputs = [{"path": source.path, "oid": source.oid, "how": source.how} for source in derivation.inputs.all()]
         announce(
             command.thread,
@@ -117,7 +154,7 @@ def _tell_made(
                 path=derivation.path,
                 oid=derivation.oid,
                 commit=derivation.commit,
-                inputs=inputs,
+                inputs=few(inputs),
                 command_id=command.pk,
                 repository_id=repository.pk,
             ),

@@ -6,6 +6,7 @@ to somebody who is in the house at that moment.
 
 import asyncio
 import contextlib
+import logging
 import re
 from functools import partial
 from typing import Any
@@ -24,8 +25,9 @@ from streams.wire import Caller
 from threads.models import Thread
 from threads.rendering import fragment
 
+logger = logging.getLogger(__name__)
 AT_ONCE = 200  # events of one frame
-NOT_YOURS, GONE = 4404, 4403  # close codes
+NOT_YOURS, GONE, TRY_AGAIN = 4404, 4403, 1012  # close codes
 SEQ = re.compile(r"-1|now|\d{16}_\d{16}")
 
 door = HouseDoor()
@@ -57,17 +59,24 @@ class LiveThread(AsyncJsonWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if not hasattr(self, "reading"):
             return
-        await self.channel_layer.group_discard(group_of(self.stream_id), self.channel_name)
         self.reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.reading
         await self.streams.close()
+        await self.channel_layer.group_discard(group_of(self.stream_id), self.channel_name)
 
     async def stream_grew(self, message: dict[str, Any]) -> None:
         """The bell."""
         self.rung.set()
 
     async def _read_on(self) -> None:
+        try:
+            await self._read_until_gone()
+        except Exception:  # whatever it was: the page connects again and reads on from where it is
+            logger.exception("a live page of stream %s ends", self.stream_id)
+            await self.close(TRY_AGAIN)
+
+    async def _read_until_gone(self) -> None:
         while True:
             # A lost ring must not leave somebody behind for long, nor a revoked member on the line.
             with contextlib.suppress(TimeoutError):

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from artifacts.models import Repository
+from artifacts.paths import inside_repository
 from artifacts.plan import Plan
 from artifacts.steps import Step
 from houses.agents import Agent
@@ -20,6 +21,7 @@ from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Refused
 from sandboxes.models import Environment
+from streams.events import few
 from streams.outbox import announce
 from threads.bell import ring_make
 from threads.commands import COMPLETED, Command
@@ -37,7 +39,7 @@ class MakeQuerySet(models.QuerySet["Make"]):
 
     def begin(self, thread: Thread, target: str, *, by: Agent) -> "Make":
         """Plan, tell, and start. Raises what the plan refuses: an unknown target, a cycle, an edited file."""
-        target = target.strip().removeprefix("./")
+        target = inside_repository(target.strip().removeprefix("./"))
         environment = thread.resolve_environment()
         same = self.running().filter(thread=thread, target=target).first()
         if same is not None:  # a double click is one make
@@ -51,7 +53,9 @@ class MakeQuerySet(models.QuerySet["Make"]):
             target=target,
             planned=[step.key for step in plan.steps],
         )
-        announce(thread, MakePlanned(make_id=make.pk, target=target, steps=described(plan), fresh=plan.fresh), by=by)
+        steps = few(described(plan))
+        more = len(plan.steps) - len(steps)
+        announce(thread, MakePlanned(make_id=make.pk, target=target, steps=steps, more=more, fresh=plan.fresh), by=by)
         house_id, make_id = make.house_id, make.pk
         transaction.on_commit(lambda: ring_make(house_id, make_id))
         return make
@@ -110,7 +114,8 @@ class Make(models.Model):
     @transaction.atomic
     def advance(self) -> None:
         """Start what is ready; finish when nothing is due, or when a step failed and the others have come to rest."""
-        make = Make.objects.select_for_update().select_related("repository", "thread", "agent").get(pk=self.pk)
+        # Its own row alone: an announcement in this thread locks the same agent, after the stream.
+        make = Make.objects.select_for_update(of=("self",), no_key=True).get(pk=self.pk)
         if make.status != RUNNING:
             return
         commands = list(make.commands.all())
@@ -121,16 +126,15 @@ class Make(models.Model):
                 make._finish(FAILED, _why(failed[0]))
             return
         try:
-            due = make.repository.due(make.target, make._done(busy), environment_digests())
+            with transaction.atomic():  # a step that cannot be started takes those beside it along
+                ready = make._start_ready(busy)
+                rest = "" if ready or busy else make._still_missing()
         except Refused as refused:
             if not busy:
                 make._finish(FAILED, refused.detail)
             return
-        ready = [step for step in due.ready if step.key not in make.started]
-        for step in ready:
-            make._start(step)
         if not ready and not busy:
-            make._finish(DONE, "")
+            make._finish(FAILED if rest else DONE, rest)
 
     @transaction.atomic
     def stop(self, *, by: Agent) -> None:
@@ -144,6 +148,19 @@ class Make(models.Model):
     def _done(self, busy: list[Command]) -> set[str]:
         """Keys of the steps that came to rest: they are not asked again, whatever came of them."""
         return set(self.started) - {command.step for command in busy}
+
+    def _start_ready(self, busy: list[Command]) -> bool:
+        due = self.repository.due(self.target, self._done(busy), environment_digests())
+        ready = [step for step in due.ready if step.key not in self.started]
+        for step in ready:
+            self._start(step)
+        return bool(ready)
+
+    def _still_missing(self) -> str:
+        """Why the target is not fresh although nothing is left to run; empty when it is."""
+        steps = self.repository.plan(self.target, environment_digests()).steps
+        reasons = [str(reason) for step in steps for reason in step.reasons]
+        return f"{self.target} is still not fresh: {reasons[0]}" if reasons else ""
 
     def _start(self, step: Step) -> None:
         environment = Environment.objects.filter(pk=step.environment).first()

@@ -3,9 +3,10 @@
 from django.db import transaction
 
 from houses.agents import Agent
+from houses.refusals import Refused
 from houses.tenancy import inside
 from sandboxes.events import SandboxCreated, SandboxResumed
-from sandboxes.machines import PENDING
+from sandboxes.machines import DEAD, PENDING
 from sandboxes.models import Sandbox
 from streams.outbox import announce
 from threads.commands import Command
@@ -17,7 +18,7 @@ def place_of(command: Command) -> Sandbox:
     while True:
         with inside(command.house_id):
             sandbox = _row_for(command)
-        if command.started_at is not None:
+        if command.started_at is not None or sandbox.is_alive():
             return sandbox
         with sandbox.alone():
             if sandbox.is_alive():
@@ -30,45 +31,70 @@ def place_of(command: Command) -> Sandbox:
 
 def _make(command: Command, sandbox: Sandbox) -> None:
     try:
-        seconds = sandbox.make_ready()
-    except Exception:
-        sandbox.destroy()  # half a machine is no machine; the next command starts from the beginning
+        seconds = sandbox.make_ready(lambda: _is_wanted(command))
+    except BaseException:
+        sandbox.machine.destroy(sandbox.ref)  # half a machine is no machine; the row still waits for a whole one
         raise
     with inside(command.house_id):
         created = SandboxCreated(sandbox_id=sandbox.pk, seconds=round(seconds, 3))
         announce(command.thread, created, by=command.agent)
 
 
+def _is_wanted(command: Command) -> bool:
+    with inside(command.house_id):
+        return Command.objects.filter(pk=command.pk, status="running", stop_asked_by=None).exists()
+
+
 @transaction.atomic
 def _row_for(command: Command) -> Sandbox:
     """The row to use. A thread's machine is shared by its commands; another environment gets a machine for itself."""
-    thread = Thread.objects.select_for_update(no_key=True).get(pk=command.thread_id)
-    if command.sandbox_id and command.started_at is not None:
-        return Sandbox.objects.get(pk=command.sandbox_id)
-    sandbox = thread.sandbox or Sandbox.objects.born(command.environment)
-    if sandbox.environment_id != command.environment_id:
-        sandbox = _own(command)
-    elif sandbox.status == "dead":
-        sandbox = resume(sandbox, by=command.agent)
-    elif thread.sandbox_id is None:
-        Thread.objects.filter(pk=thread.pk).update(sandbox=sandbox)
-    Command.objects.filter(pk=command.pk).update(sandbox=sandbox)
+    thread = _locked_thread(command)
+    mine = Sandbox.objects.filter(commands=command).first()
+    if command.started_at is not None:
+        if mine is None:
+            raise Refused("The machine it ran on is gone.")
+        command.sandbox = mine
+        return mine
+    sandbox = _threads_own(thread, command) if _is_usual(thread, command) else _apart(command, mine)
+    if mine is None or mine.pk != sandbox.pk:
+        Command.objects.filter(pk=command.pk).update(sandbox=sandbox)
     command.sandbox = sandbox
     return sandbox
 
 
-def _own(command: Command) -> Sandbox:
-    mine = command.sandbox
-    return mine if mine is not None and mine.status != "dead" else Sandbox.objects.born(command.environment)
+def _locked_thread(command: Command) -> Thread:
+    """The thread's row; before it that of its machine, dead or not, which all who share it lock first."""
+    current = Thread.objects.filter(pk=command.thread_id).values("sandbox_id")
+    list(Sandbox.objects.filter(pk__in=current).select_for_update(no_key=True))
+    # The sandbox is read after the lock: joined, whoever waited would see the row from before the wait, without one.
+    return Thread.objects.select_for_update(no_key=True).get(pk=command.thread_id)
+
+
+def _is_usual(thread: Thread, command: Command) -> bool:
+    """Whether the command runs in the environment that the thread has, or the house for it."""
+    return bool(command.environment_id == thread.resolve_environment().pk)
+
+
+def _threads_own(thread: Thread, command: Command) -> Sandbox:
+    sandbox = thread.sandbox
+    if sandbox is not None and sandbox.status == DEAD and sandbox.environment_id == command.environment_id:
+        return resume(sandbox, by=command.agent)
+    if (
+        sandbox is None or sandbox.environment_id != command.environment_id
+    ):  # none yet, or of the default before this one
+        sandbox = Sandbox.objects.born(command.environment)
+        Thread.objects.filter(pk=thread.pk).update(sandbox=sandbox)
+    return sandbox
+
+
+def _apart(command: Command, mine: Sandbox | None) -> Sandbox:
+    return mine if mine is not None and mine.status != DEAD else Sandbox.objects.born(command.environment)
 
 
 def resume(dead: Sandbox, *, by: Agent) -> Sandbox:
     """A new machine with the dead one's tree, and every thread that shared it repointed together. Rows first."""
     # Whoever comes second finds the threads repointed: the row of the dead machine is the lock.
-    Sandbox.objects.select_for_update().get(pk=dead.pk)
-    heir = Thread.objects.on(dead).first()
-    if heir is None:
-        return Sandbox.objects.born(dead.environment, from_=dead)
+    Sandbox.objects.select_for_update(no_key=True).get(pk=dead.pk)
     sandbox = Sandbox.objects.born(dead.environment, from_=dead)
     lost = "" if dead.snapshot else "Everything that was never committed: the machine died before its first snapshot."
     for thread in Thread.objects.on(dead).select_for_update(no_key=True):
@@ -76,3 +102,15 @@ def resume(dead: Sandbox, *, by: Agent) -> Sandbox:
         resumed = SandboxResumed(sandbox_id=sandbox.pk, restored_from=dead.snapshot, lost=lost)
         announce(thread, resumed, by=by)
     return sandbox
+
+
+def leave(command: Command) -> None:
+    """Let a machine go that no thread and no other command needs: a step's, or one of another environment."""
+    with inside(command.house_id):
+        sandbox = command.sandbox
+        if sandbox is None:
+            return
+        needed = Thread.objects.on(sandbox).exists() and command.make_id is None
+        needed = needed or Command.objects.unfinished().filter(sandbox=sandbox).exclude(pk=command.pk).exists()
+    if not needed:
+        sandbox.destroy()  # its snapshot stays

@@ -13,6 +13,7 @@ from houses.constraints import HouseOwned, References, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Invalid
+from houses.titles import one_line
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
 from threads.conversation import Named, Pinned, Spoken, Tagged
@@ -51,7 +52,7 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
     ) -> "Thread":
         """A new thread, with its stream; a child is announced on its parent, after its own row."""
         house_id = house if isinstance(house, str) else house.pk
-        title = " ".join((name or "").split())[:200] or None
+        title = one_line(name or "") or None
         if parent is not None and parent.house_id != house_id:
             raise Invalid("A child thread belongs to its parent's house.")
         thread = self.create(
@@ -159,7 +160,8 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
                 name="threads_set_updated_at",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Update,
-                func="NEW.updated_at := now(); RETURN NEW;",
+                # The clock of the defaults: in one transaction `now()` would be before the row was made.
+                func="NEW.updated_at := statement_timestamp(); RETURN NEW;",
             )
         ]
 

@@ -76,13 +76,13 @@ class Working(Told):
             step=step,
             targets=targets or [],
         )
+        house_id, command_id = self.house_id, command.pk
+        transaction.on_commit(lambda: ring_command(house_id, command_id))  # before it is told: work need not wait
         queued = CommandQueued(
             command_id=command.pk, text=text, make_id=make.pk if make else None, target=", ".join(targets or []) or None
         )
         announce(self, queued, by=by)
         self._touch()
-        house_id, command_id = self.house_id, command.pk
-        transaction.on_commit(lambda: ring_command(house_id, command_id))
         return command
 
     @transaction.atomic

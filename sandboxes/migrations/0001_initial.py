@@ -64,6 +64,7 @@ class Migration(migrations.Migration):
                 ("tree", models.TextField(editable=False, null=True)),
                 ("base_tree", models.TextField(editable=False, null=True)),
                 ("snapshot", models.TextField(editable=False, null=True)),
+                ("held", models.TextField(editable=False, null=True)),
                 (
                     "environment",
                     models.ForeignKey(

@@ -8,8 +8,8 @@ from django.db import connection
 from artifacts.models import Repository
 from houses.tenancy import inside
 from sandboxes import janitor, providers
-from sandboxes.machines import SetupFailed
 from sandboxes.models import Environment, Sandbox
+from sandboxes.setting_up import SetupFailed
 
 
 @pytest.fixture

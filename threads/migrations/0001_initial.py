@@ -230,6 +230,8 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(null=True)),
                 ("leased_until", models.DateTimeField(null=True)),
                 ("rung_at", models.DateTimeField(null=True)),
+                ("attempts", models.IntegerField(db_default=0, default=0)),
+                ("handed", models.UUIDField(null=True)),
                 ("before_tree", models.TextField(null=True)),
                 ("overlapped", models.BooleanField(db_default=False, default=False)),
                 ("sequence", models.IntegerField(db_default=-1, default=-1)),
@@ -409,8 +411,8 @@ class Migration(migrations.Migration):
             trigger=pgtrigger.compiler.Trigger(
                 name="threads_set_updated_at",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="NEW.updated_at := now(); RETURN NEW;",
-                    hash="393074e2f0aaf6f9405308d609afa767c008f52e",
+                    func="NEW.updated_at := statement_timestamp(); RETURN NEW;",
+                    hash="e031136d5c1006321ef960b2b3b038dea6ea47fe",
                     operation="UPDATE",
                     pgid="pgtrigger_threads_set_updated_at_a7aa7",
                     table="threads",

@@ -1,0 +1,126 @@
+"""Starting a command: what it is given, the machine it gets, the tree it finds. Nothing of that happens twice."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+from artifacts.repositories import author
+from houses.refusals import Refused
+from houses.tenancy import inside
+from sandboxes.models import Sandbox
+from sandboxes.provider import Exec
+from streams.outbox import announce
+from threads.commands import LEASE, Command
+from threads.events import CommandStarted
+from threads.places import place_of
+
+PROGRESS = [
+    "status", "stop_asked_by", "started_at", "before_tree", "overlapped", "handed",
+    "sequence", "poured", "pouring", "style", "redactions",
+]  # fmt: skip
+
+
+def start(command: Command) -> dict[str, str]:
+    """See to it that it runs; returns the secrets it was started with. Raises `Refused`, `ProviderError`."""
+    if command.stop_asked_by_id is not None and command.started_at is None:
+        raise _stopped(command)
+    with inside(command.house_id):
+        secrets = command.secrets()
+        what = _exec(command, secrets)
+    with _still_here(command):
+        sandbox = _started(command, what, secrets)
+    if sandbox is None:  # somebody else was first, perhaps with other values
+        with inside(command.house_id):
+            secrets = command.secrets()
+    return secrets
+
+
+def _exec(command: Command, secrets: dict[str, str]) -> Exec:
+    environment = command.environment
+    return Exec(
+        process_id=command.pk,
+        command=command.text,
+        env=author(command.agent).variables | environment.variables() | secrets,
+        limits=environment.limits,
+        network=environment.network,
+    )
+
+
+@contextmanager
+def _still_here(command: Command) -> Iterator[None]:
+    """Renews the lease meanwhile: the set-up of a machine takes as long as it takes."""
+    over = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not over.wait(LEASE.total_seconds() / 3):
+                with inside(command.house_id):
+                    command.renew()
+                connection.close()
+        finally:
+            connection.close()
+
+    threading.Thread(target=renew, name=f"lease {command.pk}", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _started(command: Command, what: Exec, secrets: dict[str, str]) -> Sandbox | None:
+    """Resolve the machine, bring its tree up to the branch, and start. None if somebody else did meanwhile."""
+    began = time.monotonic()
+    sandbox = place_of(command)
+    resolved = time.monotonic()
+    if command.started_at is not None:
+        sandbox.machine.exec(sandbox.ref, what)
+        return sandbox
+    with sandbox.alone():
+        before = _prepare_tree(command, sandbox)
+        if before is None:
+            return None
+        prepared = time.monotonic()
+        with inside(command.house_id):
+            waited = command.note_start(before_tree=before, secrets=secrets)
+            if waited is None:
+                command.refresh_from_db(fields=PROGRESS)
+                raise _stopped(command)
+            # The first thing on commit: it runs while its start is being told.
+            transaction.on_commit(lambda: sandbox.machine.exec(sandbox.ref, what))
+            split = {
+                "queue": round(waited - prepared + began, 4),
+                "sandbox": round(resolved - began, 4),
+                "tree": round(prepared - resolved, 4),
+            }
+            started = CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split)
+            announce(command.thread, started, by=command.agent)
+    return sandbox
+
+
+def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
+    """The tree that the command will find; None if somebody else started it while we waited for the machine.
+
+    In the company of other commands the tree is taken as it is.
+    """
+    with inside(command.house_id):
+        command.refresh_from_db(fields=PROGRESS)
+        if command.is_over or (command.stop_asked_by_id is not None and command.started_at is None):
+            raise _stopped(command)
+        repository = command.environment.repository
+        company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
+    if command.started_at is not None:
+        return None
+    if company:
+        return sandbox.look(repository).tree
+    sandbox.level(repository)
+    sandbox.machine.arm(sandbox.ref)
+    assert sandbox.tree is not None
+    return sandbox.tree
+
+
+def _stopped(command: Command) -> Refused:
+    by = f" by {command.stop_asked_by}" if command.stop_asked_by_id else ""
+    return Refused(f"Stopped{by} before it began.")
