@@ -8,7 +8,7 @@ mended by the next relay, because the server knows the sequence (DESIGN.md, sect
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import orjson
@@ -54,8 +54,10 @@ def announce(subject: Storied, event: Event, *, by: Agent) -> None:
         kind=event.kind,
         payload=payload,
     )
-    house_id, stream_id = subject.house_id, subject.stream_id
-    transaction.on_commit(lambda: _relay_now(house_id, stream_id))
+    later = (subject.house_id, subject.stream_id)
+    # However much one transaction announces, one relay brings it all.
+    if not any(getattr(call, "args", None) == later for _, call, *_ in connection.run_on_commit):
+        transaction.on_commit(partial(_relay_now, *later))
 
 
 def _fitting(event: Event) -> dict[str, Any]:

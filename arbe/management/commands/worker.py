@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("queues", nargs="+", metavar="QUEUE", help="commands, runs: the first named goes first")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        queues = get_queues(*options["queues"])  # type: ignore[no-untyped-call]
+        queues = get_queues(*options["queues"])  # type: ignore[no-untyped-call]  # django-rq comes without types
         mine = worker.Worker(queues, connection=queues[0].connection, serializer=JSONSerializer)
         _warm_up()
         mine.work(logging_level="WARNING")

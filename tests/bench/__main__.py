@@ -1,0 +1,58 @@
+"""The measured figures of arbe, with medians: `make bench`."""
+
+import os
+import re
+import subprocess
+import sys
+
+from tests.acceptance.hands import Person
+from tests.acceptance.system import FIRST_OWNER, System
+from tests.bench import latency, pages
+
+Line = tuple[str, str, str]
+
+
+def main() -> None:
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before the start", flush=True)
+    for measure in (_running, _appends, _plans):
+        for what, how_much, more in measure():
+            print(f"{what:<76} {how_much:>20}   {more}", flush=True)
+
+
+def _running() -> list[Line]:
+    """What is measured from outside, at a whole arbe."""
+    system = System()
+    try:
+        system.start()
+        owner = Person(system, system.manage("sign_in_link", FIRST_OWNER))
+        hand = owner.at_work(owner.found("Bench"))
+        return latency.told(latency.measure(hand)) + pages.told(pages.measure(hand, system.told["ARBE_STREAMS_KEY"]))
+    finally:
+        system.remove()
+
+
+def _appends() -> list[Line]:
+    said = _said("tests.bench.appends", "--connections", "64")
+    found = re.search(r"appends/s (\d+) \((.*?)\), p50 ([\d.]+ ms)", said)
+    assert found, said
+    return [
+        ("durable appends with 64 connections", f"{int(found[1]):,}/s", f"{found[2]}; half of them within {found[3]}")
+    ]
+
+
+def _plans() -> list[Line]:
+    lines = []
+    for targets in (100, 10_000):
+        said = _said("tests.bench.plan", str(targets))
+        found = re.search(r"plan of one target, nothing changed: median ([\d.]+) ms, worst ([\d.]+) ms", said)
+        assert found, said
+        lines.append((f"no-op plan, {targets:,} targets", f"{found[1]} ms (aim < 10)", f"worst {found[2]}"))
+    return lines
+
+
+def _said(module: str, *words: str) -> str:
+    return subprocess.run([sys.executable, "-m", module, *words], check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
