@@ -33,3 +33,4 @@ urlpatterns = [
 ]
 
 handler400 = "houses.pages.bad_request"
+handler500 = "houses.answers.our_fault"

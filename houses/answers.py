@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import server_error
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
@@ -45,6 +46,14 @@ def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:
     """What the API says where nothing is: the same as where something is that is not yours."""
     nowhere = NotFound()
     return JsonResponse({"code": nowhere.code, "detail": nowhere.detail}, status=nowhere.status)
+
+
+def our_fault(request: HttpRequest) -> HttpResponse:
+    """A bug, said so, in the shape that whoever asked can read."""
+    if not request.path.startswith("/api/"):
+        return server_error(request)
+    detail = "Something went wrong on our side; nothing was changed, and the log of this installation has the reason."
+    return JsonResponse({"code": "our_fault", "detail": detail}, status=500)
 
 
 def _translated(error: Exception) -> Refused | None:

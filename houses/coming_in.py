@@ -71,7 +71,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def _require_the_old_one(agent: Agent, given: str) -> None:
     """Whoever borrows a session for a moment must not keep the account."""
     if agent.has_usable_password() and not agent.check_password(given):
-        raise ValidationError("That is not your password until now. If you lost it, ask an operator for a sign-in link.")
+        raise ValidationError(
+            "That is not your password until now. If you lost it, ask an operator for a sign-in link."
+        )
 
 
 @login_required

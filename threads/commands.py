@@ -217,9 +217,7 @@ class Command(models.Model):
         """Write down how it ended, and tell. Needs a transaction in which the row is locked and unfinished."""
         self.status, self.exit_code, self.reason = status, exit_code, reason
         self.finished_at = timezone.now()
-        if self.handed is not None:
-            vault.drop(self.handed)
-            self.handed = None
+        self._forget_secrets()
         self.save(update_fields=["status", "exit_code", "reason", "finished_at", "handed"])
         announce(
             self.thread,
@@ -242,3 +240,8 @@ class Command(models.Model):
         if self.make_id:
             house_id, make_id = self.house_id, self.make_id
             transaction.on_commit(lambda: ring_make(house_id, make_id))
+
+    def _forget_secrets(self) -> None:
+        if self.handed is not None:
+            vault.drop(self.handed)
+            self.handed = None

@@ -140,6 +140,7 @@ def _pour_again(command: Command, redactor: Redactor) -> str:
 def _still_mine(command: Command) -> bool:
     """Renew the lease, and end the process if somebody asked for that: a lost bell must not keep it running."""
     with inside(command.house_id):
+        need_not_last()
         mine = command.renew()
         command.refresh_from_db(fields=["stop_asked_by"])
     if mine and command.stop_asked_by_id is not None and command.sandbox is not None:

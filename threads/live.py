@@ -105,20 +105,18 @@ class LiveThread(AsyncJsonWebsocketConsumer):
             return "-1"
 
     async def _caller(self) -> Caller | None:
-        user = self.scope.get("user")
-        if user is not None and user.is_authenticated:
-            key = self.scope["session"].session_key
-            return Caller(False, str(user.pk), self.house_id, f"session {key}")
-        bearer = dict(self.scope["headers"]).get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
-        if not bearer:
-            return None
+        sent = dict(self.scope["headers"]).get(b"authorization")
+        if sent is None:
+            user, key = self.scope.get("user"), self.scope["session"].session_key
+            signed_in = user is not None and user.is_authenticated
+            return Caller(False, str(user.pk), self.house_id, f"session {key}") if user and signed_in else None
         try:
+            bearer = sent.decode("latin-1").removeprefix("Bearer ").strip()
             token = await database_sync_to_async(Token.objects.read, thread_sensitive=False)(bearer)
         except Refused:
             return None
-        if token.house_id != self.house_id:
-            return None
-        return Caller(False, str(token.agent_id), self.house_id, f"token {token.pk}")
+        mine = token.house_id == self.house_id
+        return Caller(False, str(token.agent_id), self.house_id, f"token {token.pk}") if mine else None
 
     async def _admitted(self) -> bool:
         return self.caller is not None and await door.still(self.caller, self.house_id)

@@ -70,13 +70,18 @@ class HouseView(AgentView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if isinstance(request.auth, Token) and request.auth.house_id != kwargs["house"]:
-            raise NotFound
-        self.house = house_for(kwargs["house"], self.agent)
+        self.house = self._house(request, kwargs["house"])
         if self.stays_inside:
             # Who asks is known only from here on, so this is where the method gets its walls.
             method = str(request.method).lower()
             setattr(self, method, self._indoors(getattr(self, method, self.http_method_not_allowed)))
+
+    def _house(self, request: Request, house_id: str) -> House:
+        if not isinstance(request.auth, Token):
+            return house_for(house_id, self.agent)
+        if request.auth.house_id != house_id:
+            raise NotFound
+        return request.auth.house  # whoever read the token has seen that its agent is in the house
 
     @contextmanager
     def inside(self) -> Iterator[None]:
