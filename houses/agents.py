@@ -43,8 +43,10 @@ class Agent(AbstractBaseUser):
     runtime = models.TextField(null=True, blank=True, choices=[(name, name) for name in RUNTIMES])
     name = models.TextField(null=True)
     email = models.EmailField(null=True, blank=True, unique=True)
-    is_active = models.BooleanField(default=True)
-    is_operator = models.BooleanField(default=False)
+    # The database fills these in, so that the columns of the seed are all that an agent needs.
+    password = models.CharField(max_length=128, db_default="")
+    is_active = models.BooleanField(default=True, db_default=True)
+    is_operator = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     USERNAME_FIELD = "email"

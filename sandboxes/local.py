@@ -66,7 +66,7 @@ class Local:
         if self.alive(sandbox_id):
             return sandbox_id
         WARDENS.keep_one_ready()
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clear_abandoned()
         owner = users.take(self.root, sandbox_id)
         being_made = self.root / f".new-{sandbox_id}-{os.getpid()}-{time.monotonic_ns()}"

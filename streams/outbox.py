@@ -6,6 +6,7 @@ mended by the next relay, because the server knows the sequence (DESIGN.md, sect
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -140,6 +141,9 @@ def _append(house_id: str, stream_id: str, row: Outbox) -> None:
 @cache
 def _streams() -> Streams:
     return Streams(settings.STREAMS_URL, settings.STREAMS_KEY, patience=PATIENCE)
+
+
+os.register_at_fork(after_in_child=_streams.cache_clear)  # a child must not speak on its parent's connections
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def streams_at(settings) -> Iterator[Callable]:
             if one.cache_info().currsize:
                 one().close()
             one.cache_clear()
+            one()  # before threads ask for it, or each would make its own
 
     yield at
     at("http://127.0.0.1:1")

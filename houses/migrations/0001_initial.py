@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Agent",
             fields=[
-                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("password", models.CharField(db_default="", max_length=128)),
                 ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
                 (
                     "id",
@@ -45,8 +45,8 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.TextField(null=True)),
                 ("email", models.EmailField(blank=True, max_length=254, null=True, unique=True)),
-                ("is_active", models.BooleanField(default=True)),
-                ("is_operator", models.BooleanField(default=False)),
+                ("is_active", models.BooleanField(db_default=True, default=True)),
+                ("is_operator", models.BooleanField(db_default=False, default=False)),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),

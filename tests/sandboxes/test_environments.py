@@ -4,9 +4,9 @@ import pytest
 
 from artifacts.models import Repository
 from houses.models import House, Secret
-from houses.refusals import Invalid
+from houses.refusals import Forbidden, Invalid
 from houses.tenancy import inside
-from sandboxes.environments import MissingSecret
+from sandboxes.environments import MissingSecret, NetworkClosed
 from sandboxes.models import Environment
 from sandboxes.provider import Limits
 
@@ -22,10 +22,10 @@ def make(oak, ada):
         yield made
 
 
-def test_the_first_becomes_the_houses_default(make):
+def test_the_first_becomes_the_houses_default(make, ada):
     first, second = make("first"), make("second")
     assert House.objects.get().default_environment_id == first.pk
-    second.make_default(by=None)
+    second.make_default(by=ada)
     assert House.objects.get().default_environment_id == second.pk
 
 
@@ -97,28 +97,28 @@ def test_limits_are_those_of_the_recipe(make):
     assert make(limits={"cpu_seconds": 5}).limits == Limits(cpu_seconds=5)
 
 
-def test_a_result_may_change_with_some_of_it_and_the_digest_says_so(make):
+def test_a_result_may_change_with_some_of_it_and_the_digest_says_so(make, ada):
     environment = make(env={"A": "1"})
     digest = environment.digest
     for config, same in (({"env": {"A": "1"}, "limits": {"cpu_seconds": 5}}, True), ({"env": {"A": "2"}}, False)):
-        environment.change(name="other", config=config, secret_bindings=[], by=None)
+        environment.change(name="other", config=config, secret_bindings=[], by=ada)
         assert (environment.digest == digest) is same
 
 
-def test_a_change_keeps_the_repository(make):
+def test_a_change_keeps_the_repository(make, ada):
     environment = make()
     repository = environment.repository
-    environment.change(name="other", config={"network": True}, secret_bindings=[], by=None)
+    environment.change(name="other", config={"image": "system"}, secret_bindings=[], by=ada)
     environment.refresh_from_db()
-    assert environment.repository == repository and environment.config["network"] is True
+    assert environment.repository == repository and environment.config["image"] == "system"
 
 
-def test_a_change_that_means_nothing_changes_nothing(make):
-    environment = make(network=True)
+def test_a_change_that_means_nothing_changes_nothing(make, ada):
+    environment = make(network=False)
     with pytest.raises(Invalid):
-        environment.change(name="other", config={"network": 5}, secret_bindings=[], by=None)
+        environment.change(name="other", config={"network": 5}, secret_bindings=[], by=ada)
     environment.refresh_from_db()
-    assert (environment.name, environment.config["network"]) == ("plain", True)
+    assert (environment.name, environment.config["network"]) == ("plain", False)
 
 
 def test_a_repository_next_door_is_none(make, elm, cy):
@@ -126,3 +126,26 @@ def test_a_repository_next_door_is_none(make, elm, cy):
         theirs = Repository.objects.create_in(elm, "theirs", by=cy)
     with pytest.raises(Invalid):
         make(repository=theirs.pk)
+
+
+def test_recipes_are_for_owners(make, oak, bo):
+    environment = make()
+    for verb in (
+        lambda: Environment.objects.create_in(oak, "x", by=bo, config={}, secret_bindings=[]),
+        lambda: environment.change(name="x", config={}, secret_bindings=[], by=bo),
+        lambda: environment.make_default(by=bo),
+    ):
+        with pytest.raises(Forbidden):
+            verb()
+
+
+def test_the_network_is_for_installations_that_open_it(make, settings):
+    with pytest.raises(NetworkClosed, match="ARBE_SANDBOX_NETWORK"):
+        make(network=True)
+    settings.SANDBOX_NETWORK = True
+    assert make(network=True).network
+
+
+def test_limits_have_a_ceiling(make):
+    with pytest.raises(Invalid, match="at the most"):
+        make(limits={"memory_mb": 10**9})

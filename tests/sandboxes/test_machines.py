@@ -73,18 +73,18 @@ def test_a_machine_has_the_branch_as_its_tree(ready, repository, oak, machines):
     assert tree(machines, ready) == {"file.txt": "one\n"} and ready.is_alive()
 
 
-def test_a_set_up_that_fails_is_not_a_machine(pending, environment, oak):
+def test_a_set_up_that_fails_is_not_a_machine(pending, environment, oak, ada):
     with inside(oak):
-        environment.change(name="plain", config={"setup": "echo oh; exit 9"}, secret_bindings=[], by=None)
+        environment.change(name="plain", config={"setup": "echo oh; exit 9"}, secret_bindings=[], by=ada)
     with pending.alone(), pytest.raises(SetupFailed, match=r"ended with 9: oh"):
         pending.make_ready()
     assert seen(oak, pending).status == "pending"
 
 
-def test_a_set_up_gets_the_plain_variables(pending, environment, oak, machines):
+def test_a_set_up_gets_the_plain_variables(pending, environment, oak, ada, machines):
     config = {"setup": 'printf "$COLOUR" > colour.txt', "env": {"COLOUR": "red"}}
     with inside(oak):
-        environment.change(name="plain", config=config, secret_bindings=[], by=None)
+        environment.change(name="plain", config=config, secret_bindings=[], by=ada)
     with pending.alone():
         pending.make_ready()
     assert tree(machines, pending)["colour.txt"] == "red"

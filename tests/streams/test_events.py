@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
 
 import pytest
 
-import threads.models  # noqa: F401  # every app that declares kinds
+import sandboxes.events  # noqa: F401  # its kinds are in the catalogue too
 from streams.envelope import CONTROL, CUSTOM
 from streams.events import CATALOGUE, Event
 from threads.events import Message, ThreadTagged
