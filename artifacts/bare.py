@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import pygit2
-from pygit2.enums import DeltaStatus, DiffOption, FileMode
+from pygit2.enums import DeltaStatus, DiffOption, FileMode, ObjectType
 
 from artifacts.objects import Author, Change, Commit, Entry
-from artifacts.paths import inside_repository
-from houses.refusals import NotFound
+from artifacts.paths import as_git_has_it, inside_repository, told
+from houses.refusals import NotFound, Refused
 
 __all__ = ["EMPTY_TREE", "Author", "Bare", "Change", "Commit", "Entry"]
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 SNAPSHOTS = "refs/arbe/snapshots/"
 _KINDS = {DeltaStatus.ADDED: "added", DeltaStatus.DELETED: "deleted"}
+
+
+class Moved(Refused):
+    """The branch is no longer where it was looked at. Whoever tries again looks again."""
+
+    code = "branch_moved"
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,12 @@ class Bare:
 
     def entry(self, treeish: str, path: str) -> Entry | None:
         """What a commit or tree holds at a path."""
+        return self.holding(treeish, inside_repository(path))
+
+    def holding(self, treeish: str, path: str) -> Entry | None:
+        """The same at a path that came out of a tree, whatever its name."""
         try:
-            found = self._tree(treeish)[inside_repository(path)]
+            found = self._tree(treeish)[path]
         except KeyError:
             return None
         return Entry(path, str(found.id), int(found.filemode))
@@ -83,13 +93,13 @@ class Bare:
                 raise NotFound(f"There is no folder `{folder}` in this repository.")
             tree = self.repo[found.oid]
         prefix = f"{folder}/" if folder else ""
-        entries = [Entry(prefix + _text(e.raw_name), str(e.id), int(e.filemode)) for e in tree]
+        entries = [Entry(prefix + told(os.fsdecode(e.raw_name)), str(e.id), int(e.filemode)) for e in tree]
         return sorted(entries, key=lambda e: (not e.is_folder, e.name))
 
     def files(self, treeish: str) -> Iterator[Entry]:
         """Every file of a tree, links too."""
         for change in self.changes(EMPTY_TREE, self.tree_of(treeish)):
-            yield Entry(change.path, change.new or "", change.new_mode)
+            yield Entry(change.real, change.new or "", change.new_mode)
 
     def size(self, oid: str) -> int:
         return self._blob(oid).size
@@ -104,8 +114,8 @@ class Bare:
         if not isinstance(found, pygit2.Commit):
             raise NotFound(f"There is no commit {commit[:12]} in this repository.")
         who = found.author
-        author = Author(_text(who.raw_name), _text(who.raw_email), who.time)
-        return Commit(str(found.id), str(found.tree_id), tuple(map(str, found.parent_ids)), author, found.message)
+        author = Author(told(os.fsdecode(who.raw_name)), told(os.fsdecode(who.raw_email)), who.time)
+        return Commit(str(found.id), str(found.tree_id), tuple(map(str, found.parent_ids)), author, _message(found))
 
     def changes(self, old: str, new: str) -> list[Change]:
         """What differs between two trees; subtrees that are the same are never opened, and no content is read."""
@@ -142,7 +152,7 @@ class Bare:
             return tree
         nested: dict[str, Any] = {}
         for path, value in edits.items():
-            *folders, name = inside_repository(path).split("/")
+            *folders, name = as_git_has_it(path).split("/")
             level = nested
             for folder in folders:
                 if not isinstance(level.get(folder), dict):
@@ -156,8 +166,20 @@ class Bare:
         """A commit that no branch holds yet."""
         return str(self.repo.create_commit(None, by.signature, by.signature, message, tree, list(parents)))
 
-    def set_branch(self, branch: str, commit: str) -> None:
-        self.repo.references.create(f"refs/heads/{branch}", commit, force=True)
+    def set_branch(self, branch: str, commit: str, expect: str | None = None) -> None:
+        """Put the branch there, if it is still at the commit that is expected; None makes a new one."""
+        name = f"refs/heads/{branch}"
+        try:
+            if expect is None:
+                self.repo.references.create(name, commit)
+                return
+            reference = self.repo.lookup_reference(name)
+            if str(reference.target) == expect:
+                reference.set_target(commit)  # libgit2 compares once more, under its lock
+                return
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise Moved(f"The branch `{branch}` moved in this moment ({error}); try again.") from error
+        raise Moved(f"The branch `{branch}` moved in this moment; try again.")
 
     def keep(self, name: str, commit: str) -> None:
         """Hold on to a snapshot under a name, so that it is never collected."""
@@ -169,6 +191,7 @@ class Bare:
 
     def _edit(self, tree: Any, edits: dict[str, Any]) -> str | None:
         builder = self.repo.TreeBuilder(tree) if tree is not None else self.repo.TreeBuilder()
+        raw: dict[bytes, tuple[str, int]] = {}
         for name, value in edits.items():
             there = tree[name] if tree is not None and name in tree else None
             if isinstance(value, dict):
@@ -178,11 +201,23 @@ class Bare:
                     continue  # removing below something that is a file: nothing to remove
             else:
                 oid, mode = self._written(value, there)
-            if oid is not None:
-                builder.insert(name, oid, mode)
-            elif there is not None:
+            if there is not None and (oid is None or name != told(name)):
                 builder.remove(name)
-        return str(builder.write()) if len(builder) else None
+            if oid is not None and name == told(name):
+                builder.insert(name, oid, mode)
+            elif oid is not None:
+                raw[os.fsencode(name)] = oid, mode
+        return self._with_raw(str(builder.write()), raw) if len(builder) or raw else None
+
+    def _with_raw(self, tree: str, entries: Mapping[bytes, tuple[str, int]]) -> str:
+        """The tree with entries whose names are not UTF-8, which libgit2's own builder does not take from Python."""
+        if not entries:
+            return tree
+        lines = [(e.raw_name or b"", int(e.filemode), e.id.raw) for e in self._tree(tree)]
+        lines += [(name, mode, bytes.fromhex(oid)) for name, (oid, mode) in entries.items()]
+        lines.sort(key=lambda line: line[0] + b"/" if line[1] == FileMode.TREE else line[0])
+        content = b"".join(b"%o %s\0%s" % (mode, name, oid) for name, mode, oid in lines)
+        return str(self.repo.odb.write(ObjectType.TREE, content))
 
     def _written(self, value: "bytes | str | Entry | None", there: Any) -> tuple[str | None, int]:
         if isinstance(value, Entry):
@@ -224,10 +259,12 @@ def _change(delta: pygit2.DiffDelta) -> Change:
     kind = _KINDS.get(delta.status, "changed")
     old = None if kind == "added" else str(delta.old_file.id)
     new = None if kind == "deleted" else str(delta.new_file.id)
-    path = _text(delta.new_file.raw_path if new else delta.old_file.raw_path)
-    return Change(path, kind, old, new, int(delta.old_file.mode), int(delta.new_file.mode))
+    real = os.fsdecode(delta.new_file.raw_path if new else delta.old_file.raw_path)
+    return Change(told(real), kind, old, new, int(delta.old_file.mode), int(delta.new_file.mode), real)
 
 
-def _text(raw: bytes) -> str:
-    """Names in git are bytes; those that are not UTF-8 travel as surrogates and match nothing else."""
-    return os.fsdecode(raw)
+def _message(commit: pygit2.Commit) -> str:
+    try:
+        return commit.message
+    except (LookupError, UnicodeError):  # it names an encoding that nobody knows, or that is not its own
+        return commit.raw_message.decode("utf-8", "replace")

@@ -2,18 +2,19 @@
 
 import csv
 import io
-import re
 from typing import Any
 
-import nh3
-from django.utils.safestring import SafeString, mark_safe
-from markdown_it import MarkdownIt
+from houses.markdown import document
 
-# Columns of a table stand left or right by an attribute: pages have no inline styles.
-ALIGNED = re.compile(r'style="text-align:(left|right|center)"')
 ROWS, LINES, CELL = 200, 5000, 400
-IMAGES = {"png", "jpg", "jpeg", "gif", "webp", "svg"}
-_markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+IMAGES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "svg": "image/svg+xml",
+}
 
 
 def content_of(path: str, content: bytes, size: int, *, image: str, as_source: bool) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def content_of(path: str, content: bytes, size: int, *, image: str, as_source: b
     shown: dict[str, Any] = {"size": size, "as_source": as_source, "text": None}
     if suffix in IMAGES and not (as_source and suffix == "svg"):
         return shown | {"image": image, "has_source": suffix == "svg"}
-    text = _text(content)
+    text = text_of(content)
     if text is None:
         return shown
     has_source = suffix in ("md", "markdown", "csv", "tsv")
@@ -30,7 +31,7 @@ def content_of(path: str, content: bytes, size: int, *, image: str, as_source: b
     shown |= {"has_source": has_source, "lines": len(lines) - (lines[-1] == ""), "text": "\n".join(lines[:LINES])}
     if has_source and not as_source:
         if suffix in ("md", "markdown"):
-            return shown | {"rendered": markdown_of(content)}
+            return shown | {"rendered": document(text)}
         table = _table(text, "\t" if suffix == "tsv" else ",")
         if table:
             return shown | {"table": table}
@@ -39,18 +40,8 @@ def content_of(path: str, content: bytes, size: int, *, image: str, as_source: b
     return shown | {"numbers": "\n".join(map(str, range(1, count + 1))), "cut": cut, "lines": count}
 
 
-def markdown_of(content: bytes) -> SafeString:
-    """A document. Raw HTML and pictures from elsewhere stay out."""
-    clean = nh3.clean(
-        ALIGNED.sub(r'align="\1"', _markdown.render(_text(content) or "")),
-        tags=nh3.ALLOWED_TAGS - {"img"},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-    )
-    return mark_safe(clean)  # noqa: S308  # nh3 has just cleaned it
-
-
-def _text(content: bytes) -> str | None:
+def text_of(content: bytes) -> str | None:
+    """The text, if it is one."""
     if b"\0" in content:
         return None
     try:

@@ -12,11 +12,10 @@ from artifacts.finding import address, crumbs, repository_of
 from artifacts.models import Derivation, Repository
 from houses.coming_in import agent_of
 from houses.models import House
-from houses.pages import in_house, told
-from houses.refusals import Invalid, NotFound, Refused, TooLarge
+from houses.pages import PageRequest, in_house, told
+from houses.refusals import LARGEST_FILE, Invalid, NotFound, Refused, TooLarge
 
 EDITABLE = 1_000_000  # bytes
-LARGEST_UPLOAD = 64 * 1024 * 1024
 
 
 @in_house
@@ -86,7 +85,7 @@ def _editor(
 
 @in_house
 @require_POST
-def upload(request: HttpRequest, house: House, repository_id: str) -> HttpResponse:
+def upload(request: PageRequest, house: House, repository_id: str) -> HttpResponse:
     """Files from somebody's machine, into a folder of the repository, or its root."""
     repository, by = repository_of(repository_id), agent_of(request)
     folder = request.POST.get("in", "").strip("/")
@@ -94,14 +93,16 @@ def upload(request: HttpRequest, house: House, repository_id: str) -> HttpRespon
     if not arrived:
         raise Invalid("No file arrived; choose one first.")
     for one in arrived:
-        if (one.size or 0) > LARGEST_UPLOAD:
-            raise TooLarge(f"{one.name} is larger than 64 MB; bring it in as part of a repository.")
+        if (one.size or 0) > LARGEST_FILE:
+            raise TooLarge(
+                f"{one.name} is larger than {LARGEST_FILE // 2**20} MB; bring it in as part of a repository."
+            )
     for one in arrived:
         where = f"{folder}/{one.name}" if folder else str(one.name)
         repository.write(where, one.read(), by=by, message=f"Upload {where}")
     names = ", ".join(str(one.name) for one in arrived)
     sentence = f"{names} {'is' if len(arrived) == 1 else 'are'} in {repository}{f'/{folder}' if folder else ''} now."
-    if request.headers.get("HX-Request"):
+    if request.htmx:
         return told(HttpResponse(status=204), sentence)
     messages.success(request, sentence)
     return redirect(address(house, repository, folder, folder=True))

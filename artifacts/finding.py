@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from artifacts.models import Repository
+from houses.finding import found
 from houses.models import House
 from houses.refusals import NotFound
 
@@ -13,19 +14,16 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def repository_of(repository_id: str) -> Repository:
-    found = Repository.objects.filter(pk=repository_id).first()
-    if found is None:
-        raise NotFound("There is no such repository in this house.")
-    return found
+    return found(Repository.objects.all(), "There is no such repository in this house.", pk=repository_id)
 
 
-def head_of(repository: Repository, commit: str) -> str | None:
-    """The commit that was asked for, if one was. Raises `NotFound` for one that is not there."""
-    if not commit:
-        return None
-    if not COMMIT.fullmatch(commit):
-        raise NotFound(f"{commit[:12]} is not the id of a commit.")
-    return repository.bare.lookup(commit).oid
+def version_of(repository: Repository, at: str | None) -> str:
+    """The commit that was asked for, or the newest one. Raises `NotFound` for one that is not there."""
+    if not at:
+        return repository.head
+    if not COMMIT.fullmatch(at):
+        raise NotFound(f"{at[:12]} is not the id of a commit.")
+    return repository.bare.lookup(at).oid
 
 
 def address(house: House, repository: Repository, path: str, *, folder: bool = False) -> str:

@@ -44,7 +44,7 @@ def _derivation(repository: "Repository", commit: str, told: dict[str, Any], mem
         return None
     if recipe.get("kind") != "command" or not isinstance(recipe.get("command"), str):
         return None
-    recipe = {"kind": "command", "command": recipe["command"]}  # environments of elsewhere mean nothing here
+    recipe = {"kind": "command", "command": _clean(recipe["command"])}  # environments of elsewhere mean nothing here
     maker = _uuid(told.get("by"))
     return Derivation(
         house_id=repository.house_id,
@@ -83,7 +83,12 @@ def _is_oid(value: object) -> bool:
 
 
 def _text(value: object) -> str:
-    return value.replace("\0", "")[:200] if isinstance(value, str) else ""
+    return _clean(value)[:200] if isinstance(value, str) else ""
+
+
+def _clean(text: str) -> str:
+    """JSON can say what no text in UTF-8 and no database holds: half a character, and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _uuid(value: object) -> UUID | None:

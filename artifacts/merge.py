@@ -10,7 +10,7 @@ from artifacts.bare import Bare, Change, Entry
 
 @dataclass(frozen=True)
 class Merge:
-    """The merged tree. At a path in `conflicts` it holds what our side had."""
+    """The merged tree. At a path in `conflicts`, as git has it, it holds what our side had."""
 
     tree: str
     conflicts: tuple[str, ...] = ()
@@ -20,34 +20,34 @@ def merge(bare: Bare, base: str, ours: str, theirs: str) -> Merge:
     """Bring what changed from `base` to `theirs` into `ours`."""
     if ours in (base, theirs):
         return Merge(theirs)
-    mine = {change.path: change for change in bare.changes(base, ours)}
+    mine = {change.real: change for change in bare.changes(base, ours)}
     edits: dict[str, Entry | None] = {}
     conflicts = []
     for change in bare.changes(base, theirs):
-        met = mine.get(change.path)
+        met = mine.get(change.real)
         if met is None and not _in_the_way(bare, ours, change):
-            edits[change.path] = _entry(change)
+            edits[change.real] = _entry(change)
         elif met is None or (met.new, met.new_mode) != (change.new, change.new_mode):
             merged = _lines(bare, met, change) if met else None
             if merged is None:
-                conflicts.append(change.path)
+                conflicts.append(change.real)
             else:
-                edits[change.path] = merged
+                edits[change.real] = merged
     return Merge(bare.edit(ours, edits) if edits else ours, tuple(conflicts))
 
 
 def _entry(change: Change) -> Entry | None:
-    return Entry(change.path, change.new, change.new_mode) if change.new else None
+    return Entry(change.real, change.new, change.new_mode) if change.new else None
 
 
 def _in_the_way(bare: Bare, ours: str, change: Change) -> bool:
     """True if our side has a file where theirs needs a folder, or a folder where theirs puts a file."""
     if change.kind != "added":
         return False
-    if bare.entry(ours, change.path) is not None:
+    if bare.holding(ours, change.real) is not None:
         return True
-    parents = change.path.split("/")[:-1]
-    above = (bare.entry(ours, "/".join(parents[: n + 1])) for n in range(len(parents)))
+    parents = change.real.split("/")[:-1]
+    above = (bare.holding(ours, "/".join(parents[: n + 1])) for n in range(len(parents)))
     return any(entry is not None and not entry.is_folder for entry in above)
 
 
@@ -63,7 +63,7 @@ def _lines(bare: Bare, mine: Change, their: Change) -> Entry | None:
     result = bare.repo.merge_file_from_index(old, ours, theirs, use_deprecated=False)
     if result.automergeable:
         mode = their.new_mode if mine.new_mode == mine.old_mode else mine.new_mode
-        return Entry(mine.path, bare.blob(result.contents.encode()), mode)
+        return Entry(mine.real, bare.blob(result.contents.encode()), mode)
     return None
 
 

@@ -67,7 +67,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Change:
-    """One path that differs between two trees; `kind` is added, changed or deleted."""
+    """One path that differs between two trees; `kind` is added, changed or deleted.
+
+    `path` is what can be told. A name that is not UTF-8 is another one in the tree and on the disk: `real`.
+    """
 
     path: str
     kind: str
@@ -75,3 +78,4 @@ class Change:
     new: str | None
     old_mode: int = 0
     new_mode: int = 0
+    real: str = ""

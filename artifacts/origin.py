@@ -94,7 +94,7 @@ def _states(house: House, repository: Repository, why: Why, digests: Digests) ->
 
 def lineage_of(house: House, repository: Repository, path: str, digests: Digests) -> SafeString | str:
     """The drawing around a file, or nothing when it stands alone."""
-    lineage = repository.lineage(path, DRAWN)
+    lineage = repository.lineage(path, digests, DRAWN)
     if len(lineage.nodes) < 2:
         return ""
     nodes = [

@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import quote
 
-from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,31 +10,37 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods
 
 from artifacts import edit_pages
-from artifacts.finding import head_of, repository_of
+from artifacts.content import IMAGES
+from artifacts.finding import repository_of, version_of
 from artifacts.models import Repository
 from houses.coming_in import agent_of
 from houses.models import House
-from houses.pages import in_house
+from houses.pages import PageRequest, in_house, of_house
 from houses.refusals import Forbidden, NotFound, Refused
+from houses.tenancy import inside
 
 INERT = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 
-@in_house
+@of_house
 @require_http_methods(["GET", "POST"])
 def files(request: HttpRequest, house: House) -> HttpResponse:
-    """The repositories of the house; a new one, or one from elsewhere."""
-    context: dict[str, Any] = {"house": house, "here": "files"}
+    """The repositories of the house; a new one, or one from elsewhere, which may take its time to arrive."""
+    context: dict[str, Any] = {}
     status = 200
     if request.method == "POST":
         name, source = request.POST.get("name", "").strip(), request.POST.get("source", "").strip()
         try:
-            with transaction.atomic():
-                made = Repository.objects.create_in(house, name, by=agent_of(request), source=source or None)
+            made = Repository.objects.create_in(house, name, by=agent_of(request), source=source or None)
             return redirect("repository", house.pk, made.pk)
         except Refused as refused:
-            context |= {"detail": refused.detail, "name": name, "source": source}
-            status = refused.status
+            context, status = {"detail": refused.detail, "name": name, "source": source}, refused.status
+    with inside(house, agent_of(request)):
+        return _files(request, house, status, context)
+
+
+def _files(request: HttpRequest, house: House, status: int, more: dict[str, Any]) -> HttpResponse:
+    context = {"house": house, "here": "files", **more}
     repositories = Repository.objects.annotate(count=Count("derivations", Q(derivations__current=True)))
     context["repositories"] = [
         {"id": pk, "name": name, "about": f"{count} made file{'' if count == 1 else 's'}"}
@@ -45,12 +50,12 @@ def files(request: HttpRequest, house: House) -> HttpResponse:
 
 
 @in_house
-def raw(request: HttpRequest, house: House, repository_id: str, path: str) -> HttpResponse:
+def raw(request: PageRequest, house: House, repository_id: str, path: str) -> HttpResponse:
     """The bytes, harmless: a file of the house never runs as a page of arbe, nor as a part of one."""
-    if request.headers.get("HX-Request"):
+    if request.htmx:
         raise Forbidden("The bytes of a file are not a part of a page; open its address by itself.")
     repository = repository_of(repository_id)
-    commit = head_of(repository, request.GET.get("at", "")) or repository.head
+    commit = version_of(repository, request.GET.get("at"))
     entry = repository.bare.entry(commit, path)
     if entry is None or entry.is_folder:
         raise NotFound(f"There is no file `{path}` in {repository}.")
@@ -62,10 +67,6 @@ def raw(request: HttpRequest, house: House, repository_id: str, path: str) -> Ht
     if kind == "application/octet-stream":
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(path.rpartition('/')[2])}"
     return response
-
-
-IMAGES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
-IMAGES["svg"] = "image/svg+xml"
 
 
 def _kind(content: bytes) -> str:

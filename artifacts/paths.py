@@ -1,5 +1,6 @@
 """What counts as a path inside a repository."""
 
+import os
 import re
 
 from houses.refusals import Refused
@@ -23,6 +24,26 @@ def inside_repository(path: str) -> str:
         shown = path[:80].encode("utf-8", "replace").decode().replace("\0", "?")
         raise OutsideRepository(f"`{shown}` is not a path inside the repository: {problem}.")
     return path
+
+
+def as_target(named: str) -> str:
+    """The path of a file to be made, as people name it: `./` in front of it means nothing."""
+    return inside_repository(named.strip().removeprefix("./"))
+
+
+def as_git_has_it(path: str) -> str:
+    """The same path, if a repository from elsewhere may hold it: what is not UTF-8 in it travels as surrogates."""
+    try:
+        text = told(path)
+    except UnicodeEncodeError:  # not even bytes: refused like any other
+        text = path
+    inside_repository(text)
+    return path
+
+
+def told(path: str) -> str:
+    """A path as text: names that are not UTF-8 lose what is not."""
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "replace")
 
 
 def is_inside_repository(path: str) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from artifacts import graph
 from artifacts.derivations import EDITED, FRESH, Derivation
 from artifacts.graph import Reason
+from artifacts.paths import as_target
 from artifacts.steps import Node, Step, arrange
 from houses.refusals import Refused
 
@@ -52,6 +53,8 @@ def plan(
 
     Steps whose key is in `settled` count as done, whatever came of them.
     """
+    if target is not None:
+        target = as_target(target)
     tree = graph.check(repository)
     rows = Derivation.objects.of(repository)
     if target is not None and not rows.filter(path=target).exists():

@@ -1,7 +1,6 @@
 """Repositories of a house: a row, and a bare git repository in a folder."""
 
 import re
-import secrets
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from artifacts.bare import Author, Bare, Change
 from artifacts.derivations import Derivation
 from artifacts.made import Made
 from artifacts.merge import merge
-from artifacts.paths import inside_repository
-from artifacts.sources import bring
+from artifacts.paths import inside_repository, told
+from artifacts.sources import arriving, bring
 from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
 from houses.models import Agent, House
 from houses.refusals import Invalid, NotFound, Refused
+from houses.tenancy import inside
 
 if TYPE_CHECKING:
     from artifacts.graph import Staleness
@@ -53,42 +53,44 @@ class Landing:
     """What came of bringing a work tree's changes onto the branch.
 
     `commit` holds them and `tree` is its tree; without changes that is the commit that was there already.
-    At the paths in `conflicts` the branch kept what it had.
+    At the paths in `conflicts` the branch kept what it had. `replayed` says that all this was done before.
     """
 
     commit: str
     tree: str
     conflicts: tuple[str, ...]
     changes: tuple[Change, ...]
+    replayed: bool = False
 
 
 class RepositoryQuerySet(models.QuerySet["Repository"]):
     """The house's repositories."""
 
     def create_in(self, house: House, name: str, *, by: Agent, source: str | None = None) -> "Repository":
-        """A new repository, empty or with everything of `source`. A failure leaves nothing behind."""
+        """A new repository, empty or with everything of `source`. A failure leaves nothing behind.
+
+        What is elsewhere may take its time: with a `source`, call it outside of any transaction.
+        """
         if not NAME.fullmatch(name):
             raise Invalid("A repository's name is letters, digits, `.`, `-` and `_`, at most 100 of them.")
-        if self.filter(house=house, name=name).exists():
-            raise NameTaken(_TAKEN.format(name))
-        arriving = _folder(house.pk) / f".arriving-{secrets.token_hex(8)}"
-        arriving.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with inside(house, by):
+            if self.filter(house=house, name=name).exists():
+                raise NameTaken(_TAKEN.format(name))
+        with arriving(_folder(house.pk)) as folder:
             if source is None:
-                branch, _ = "main", Bare.create(arriving, author(by))
+                branch, _ = "main", Bare.create(folder, author(by))
             else:
                 # Whoever reads folders of the server reads every house's: that is for operators.
-                local = settings.LOCAL_IMPORTS and by.is_operator
-                _, branch = bring(arriving, source, author(by), local=local)
-            return self._settle(house, name, branch, arriving)
-        finally:
-            shutil.rmtree(arriving, ignore_errors=True)
+                trusted = settings.LOCAL_IMPORTS and by.is_operator
+                _, branch = bring(folder, source, author(by), trusted=trusted, closed=Path(settings.ARBE_VAR))
+            with inside(house, by):
+                return self._settle(house, name, branch, folder)
 
-    def _settle(self, house: House, name: str, branch: str, arriving: Path) -> "Repository":
+    def _settle(self, house: House, name: str, branch: str, folder: Path) -> "Repository":
         try:
             with transaction.atomic():
                 repository = self.create(house=house, name=name, branch=branch)
-                arriving.rename(repository.folder)
+                folder.rename(repository.folder)
         except IntegrityError as error:
             raise NameTaken(_TAKEN.format(name)) from error
         try:
@@ -177,11 +179,11 @@ class Repository(models.Model):
         ours = self.bare.tree_of(head)
         merged = merge(self.bare, base_tree, ours, theirs_tree)
         if merged.tree == ours:
-            return Landing(head, ours, merged.conflicts, ())
+            return Landing(head, ours, _told(merged.conflicts), ())
         full = f"{message}\n\n{_KEY}{key}\n" if key else message
         commit = self.bare.commit(merged.tree, [head], author(by), full)
-        self.bare.set_branch(self.branch, commit)
-        return Landing(commit, merged.tree, merged.conflicts, tuple(self.bare.changes(ours, merged.tree)))
+        self.bare.set_branch(self.branch, commit, expect=head)
+        return Landing(commit, merged.tree, _told(merged.conflicts), tuple(self.bare.changes(ours, merged.tree)))
 
     def lock(self) -> None:
         """Hold the branch until the transaction ends: one writer at a time."""
@@ -214,9 +216,9 @@ class Repository(models.Model):
         """Where a file comes from, why it is stale, and what is made of it."""
         return story.why(self, path, environment_digests or {})
 
-    def lineage(self, path: str, limit: int = 200) -> "Lineage":
+    def lineage(self, path: str, environment_digests: Mapping[str, str] | None = None, limit: int = 200) -> "Lineage":
         """The files around a file: what it was made from, and what was made from it."""
-        return story.lineage(self, path, limit)
+        return story.lineage(self, path, environment_digests or {}, limit)
 
     @transaction.atomic
     def _change(self, path: str, content: bytes | None, by: Agent, message: str, expect_oid: str | None) -> str:
@@ -229,7 +231,7 @@ class Repository(models.Model):
         if tree == self.bare.tree_of(head):
             return head
         commit = self.bare.commit(tree, [head], author(by), message)
-        self.bare.set_branch(self.branch, commit)
+        self.bare.set_branch(self.branch, commit, expect=head)
         return commit
 
     def _landed(self, at: str, key: str) -> str | None:
@@ -244,13 +246,17 @@ class Repository(models.Model):
 
     def _landing(self, commit: str, parent: str, base_tree: str, theirs_tree: str) -> Landing:
         before, tree = self.bare.tree_of(parent), self.bare.tree_of(commit)
-        conflicts = merge(self.bare, base_tree, before, theirs_tree).conflicts
-        return Landing(commit, tree, conflicts, tuple(self.bare.changes(before, tree)))
+        conflicts = _told(merge(self.bare, base_tree, before, theirs_tree).conflicts)
+        return Landing(commit, tree, conflicts, tuple(self.bare.changes(before, tree)), replayed=True)
 
 
 def author(by: Agent) -> Author:
     """An agent as git knows authors."""
     return Author(*by.signature())
+
+
+def _told(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(told, paths))
 
 
 def _folder(house_id: str) -> Path:

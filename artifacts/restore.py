@@ -30,7 +30,7 @@ def restore(
             os.fchown(root, *owner)
         for change in changes:
             if change.kind == "deleted":
-                _delete(root, change.path)
+                _delete(root, change.real)
         for change in changes:
             if change.new:
                 _write(root, bare, change, owner)
@@ -47,11 +47,11 @@ def _remember(
     """Tell the next snapshot what was written, so that it reads none of it."""
     memory = Memory.load(cache, bare)
     for change in changes:
-        memory.files.pop(change.path, None)
+        memory.files.pop(change.real, None)
         if change.new and change.new_mode != FileMode.COMMIT:
-            memory.files[change.path] = (0, -1, 0, change.new_mode, change.new)
+            memory.files[change.real] = (0, -1, 0, change.new_mode, change.new)
             with suppress(OSError):
-                memory.files[change.path] = (*version(os.lstat(os.path.join(folder, change.path))), change.new)
+                memory.files[change.real] = (*version(os.lstat(os.path.join(folder, change.real))), change.new)
     memory.tree = tree
     memory.save(cache)
 
@@ -76,7 +76,7 @@ def _delete(root: int, path: str) -> None:
 
 
 def _write(root: int, bare: Bare, change: Change, owner: Owner) -> None:
-    *folders, name = change.path.split("/")
+    *folders, name = change.real.split("/")
     fd = os.dup(root)
     try:
         for folder in folders:

@@ -1,6 +1,6 @@
 """Why a file is what it is: where it comes from, what made it stale, who did that, and what hangs on it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from artifacts.derivations import EDITED, FRESH, STALE, Derivation, Input
 from artifacts.graph import Reason
 from artifacts.plan import UnknownTarget
 from houses.agents import signed
+from houses.models import Member
 
 if TYPE_CHECKING:
     from artifacts.repositories import Repository
@@ -85,14 +86,14 @@ def why(repository: "Repository", path: str, digests: Mapping[str, str]) -> Why:
     return Why(path, state, row, inputs, mine.reasons if mine else (), tuple(causes), downstream, written)
 
 
-def lineage(repository: "Repository", path: str, limit: int) -> Lineage:
+def lineage(repository: "Repository", path: str, digests: Mapping[str, str], limit: int) -> Lineage:
     """What a path was made from and what was made from it, all the way, up to `limit` files."""
     graph_tree = graph.check(repository)
     above, edges_above, cut_above = _reach(repository, path, up=True, limit=limit)
     below, edges_below, cut_below = _reach(repository, path, up=False, limit=max(1, limit - len(above) + 1))
     paths = sorted(above | below)
     rows = {row.path: row for row in Derivation.objects.of(repository).filter(path__in=paths)}
-    stale = graph.stale(repository, {})
+    stale = graph.stale(repository, digests)
     present = repository.bare.oids(graph_tree, paths)
     nodes = [_drawn(one, rows.get(one), present[one], stale) for one in paths]
     return Lineage(tuple(nodes), tuple(sorted(edges_above | edges_below)), cut_above or cut_below)
@@ -107,20 +108,32 @@ def _drawn(path: str, row: Derivation | None, oid: str | None, stale: Mapping[st
 def _causes(
     repository: "Repository", tree: str, late: Iterable[Derivation], reasons: Mapping[str, tuple[Reason, ...]]
 ) -> Iterable[Cause]:
+    here = members()
     for row in late:
         edit = graph.edit_of(repository, tree, row) if row.state == EDITED else None
         for reason in (*([edit] if edit else []), *reasons[row.path]):
-            yield _cause(repository, row.path, reason)
+            yield _cause(repository, row.path, reason, here)
 
 
-def _cause(repository: "Repository", target: str, reason: Reason) -> Cause:
+def _cause(repository: "Repository", target: str, reason: Reason, here: Collection[UUID]) -> Cause:
     if reason.kind in ("environment_changed", "failed"):
         return Cause(target, reason)
     commit = repository.bare.changed_by(repository.branch, reason.path, reason.old)
     if commit is None:
         return Cause(target, reason)
     at = datetime.fromtimestamp(commit.author.time, UTC)
-    return Cause(target, reason, commit.oid, signed(commit.author.email), commit.author.name, at)
+    return Cause(target, reason, commit.oid, author_of(commit, here), commit.author.name, at)
+
+
+def author_of(commit: Commit, here: Collection[UUID]) -> UUID | None:
+    """Who of those here it is by. Elsewhere anybody signs with any address: for others it is only a claim."""
+    who = signed(commit.author.email)
+    return who if who in here else None
+
+
+def members() -> set[UUID]:
+    """Everybody of this house."""
+    return set(Member.objects.values_list("agent_id", flat=True))
 
 
 def _reach(

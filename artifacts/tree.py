@@ -14,7 +14,7 @@ import orjson
 from pygit2.enums import FileMode
 
 from artifacts.bare import EMPTY_TREE, Bare, Entry
-from artifacts.paths import is_inside_repository
+from artifacts.paths import is_inside_repository, told
 from artifacts.walk import MOST_FILES, Found, walk
 
 LARGEST = 64 * 1024 * 1024
@@ -54,7 +54,8 @@ class Memory:
     @classmethod
     def load(cls, cache: Path | None, bare: Bare) -> "Memory":
         try:
-            tree, files = orjson.loads(cache.read_bytes()) if cache else (EMPTY_TREE, {})
+            tree, named = orjson.loads(cache.read_bytes()) if cache else (EMPTY_TREE, {})
+            files = {name if name.isascii() else os.fsdecode(name.encode("latin-1")): v for name, v in named.items()}
         except (FileNotFoundError, ValueError):
             return cls()
         return cls(tree, files) if tree in bare.repo else cls()
@@ -62,7 +63,9 @@ class Memory:
     def save(self, cache: Path | None) -> None:
         if cache:
             fresh = cache.with_name(cache.name + ".new")
-            fresh.write_bytes(orjson.dumps((self.tree, self.files)))
+            # JSON is text and names are bytes: each byte stands as one character.
+            named = {p if p.isascii() else os.fsencode(p).decode("latin-1"): known for p, known in self.files.items()}
+            fresh.write_bytes(orjson.dumps((self.tree, named)))
             fresh.replace(cache)
 
 
@@ -85,8 +88,7 @@ class _Camera:
                 reason = str(error.strerror)
             except _NotKept as no:
                 reason = str(no)
-        shown = os.fsencode(found.path).decode("utf-8", "replace")
-        self.left_out.append(LeftOut(shown, found.stat.st_size, reason))
+        self.left_out.append(LeftOut(told(found.path), found.stat.st_size, reason))
         # A file that grew too large was not deleted: the tree goes on holding the version that it last held.
         if found.path in self.before:
             self.after[found.path] = self.before[found.path]

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -13,6 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from houses.agents import BOT, HUMAN, RUNTIMES, Agent
+from houses.credentials import sign_in_address
 from houses.models import House, Member, Secret, SignInLink, Token
 from houses.operators import OPERATOR, HouseFilter, Looking
 from houses.refusals import Refused
@@ -136,7 +136,7 @@ class AgentAdmin(Users):
     def make_link(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
         for agent in rows:
             try:
-                link = f"{settings.ARBE_URL}/sign-in/{SignInLink.objects.make(agent)}/"
+                link = sign_in_address(SignInLink.objects.make(agent))
             except Refused as refused:
                 self.message_user(request, f"{agent}: {refused.detail}", messages.ERROR)
             else:

@@ -1,13 +1,18 @@
-"""Agents: any actor, human or bot. Global, not of a house; Django's user model (seed 003, table `agents`)."""
+"""Agents: any actor, human or bot. Global, not of a house; Django's user model."""
 
 import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.password_validation import validate_password
 from django.contrib.postgres.functions import RandomUUID
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from houses.refusals import Invalid
+from houses.titles import one_line
 
 HUMAN, BOT = "human", "bot"
 RUNTIMES = ("pi", "claude-code", "codex", "chat")
@@ -43,7 +48,7 @@ class Agent(AbstractBaseUser):
     runtime = models.TextField(null=True, blank=True, choices=[(name, name) for name in RUNTIMES])
     name = models.TextField(null=True)
     email = models.EmailField(null=True, blank=True, unique=True)
-    # The database fills these in, so that the columns of the seed are all that an agent needs.
+    # The database fills these in, so that the other columns are all that an agent needs.
     password = models.CharField(max_length=128, db_default="")
     is_active = models.BooleanField(default=True, db_default=True)
     is_operator = models.BooleanField(default=False, db_default=False)
@@ -82,6 +87,22 @@ class Agent(AbstractBaseUser):
     def signature(self) -> tuple[str, str]:
         """Name and address for a git commit, from which the agent can be found again."""
         return str(self), f"{self.pk}@arbe"
+
+    def rename(self, name: str) -> None:
+        """Be called something else; an empty name changes nothing."""
+        self.name = one_line(name, 80) or self.name
+        self.save(update_fields=["name"])
+
+    def change_password(self, old: str, new: str) -> None:
+        """Come in by another password. The old one is asked for: who borrows a session must not keep the account."""
+        if self.has_usable_password() and not self.check_password(old):
+            raise Invalid("That is not your password until now. If you lost it, ask an operator for a sign-in link.")
+        try:
+            validate_password(new, self)
+        except ValidationError as wrong:
+            raise Invalid(" ".join(wrong.messages)) from wrong
+        self.set_password(new)
+        self.save(update_fields=["password"])
 
     def deactivate(self) -> None:
         """Out of every house at once; what they said and made stays theirs."""

@@ -1,10 +1,11 @@
-"""How the API says no: `{"code", "detail"}`, a code for programs and a sentence for people, whatever went wrong."""
+"""How no is said: by the API as `{"code", "detail"}`, for programs and for people; by a page as the sentence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.defaults import server_error
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
@@ -46,6 +47,13 @@ def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:
     """What the API says where nothing is: the same as where something is that is not yours."""
     nowhere = NotFound()
     return JsonResponse({"code": nowhere.code, "detail": nowhere.detail}, status=nowhere.status)
+
+
+def refused_page(request: HttpRequest, refused: Refused) -> HttpResponse:
+    """A page that says no; for htmx, the sentence alone."""
+    # What is refused before the middleware was asked has no `htmx`.
+    template = "refusal_fragment.html" if getattr(request, "htmx", False) else "refused.html"
+    return render(request, template, {"refusal": refused}, status=refused.status)
 
 
 def our_fault(request: HttpRequest) -> HttpResponse:

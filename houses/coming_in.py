@@ -1,10 +1,7 @@
-"""Pages for coming in and going out, and for who one is."""
+"""Pages for coming in and going out."""
 
 from django.conf import settings
-from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
-from django.contrib.auth.decorators import login_required
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -66,32 +63,3 @@ def _in(request: HttpRequest, agent: Agent) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("sign_in")
-
-
-def _require_the_old_one(agent: Agent, given: str) -> None:
-    """Whoever borrows a session for a moment must not keep the account."""
-    if agent.has_usable_password() and not agent.check_password(given):
-        raise ValidationError(
-            "That is not your password until now. If you lost it, ask an operator for a sign-in link."
-        )
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def you(request: HttpRequest) -> HttpResponse:
-    """A name, and a password for coming back without a link."""
-    agent, context = agent_of(request), {}
-    if request.method == "POST":
-        agent.name = request.POST.get("name", "").strip()[:80] or agent.name
-        password = request.POST.get("password", "")
-        try:
-            if password:
-                _require_the_old_one(agent, request.POST.get("old_password", ""))
-                validate_password(password, agent)
-                agent.set_password(password)
-            agent.save(update_fields=["name", "password"])
-            update_session_auth_hash(request, agent)
-            return redirect("home")
-        except ValidationError as wrong:
-            context = {"detail": " ".join(wrong.messages)}
-    return render(request, "houses/you.html", context, status=400 if context else 200)

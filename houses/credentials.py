@@ -5,8 +5,10 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 from houses.agents import Agent
@@ -20,6 +22,7 @@ from houses.titles import one_line
 PREFIX = "arbe_"
 TOKEN_LIFE = timedelta(days=90)
 LINK_LIFE = timedelta(hours=24)
+ANOTHER = "make another one: people under their name, for bots under Settings → Members."
 
 
 class BadToken(Refused):
@@ -34,6 +37,11 @@ class ExpiredToken(Refused):
 
     code = "expired_token"
     status = 401
+
+
+def sign_in_address(secret: str) -> str:
+    """The whole link, as it is sent to somebody."""
+    return f"{settings.ARBE_URL}{reverse('sign_in_link', args=[secret])}"
 
 
 def digest(secret: str) -> str:
@@ -74,13 +82,15 @@ class TokenQuerySet(models.QuerySet["Token"]):
         """The token behind a text somebody sent. Raises `BadToken` or `ExpiredToken`."""
         house_id, _, secret = text.removeprefix(PREFIX).partition("_")
         if not text.startswith(PREFIX) or not secret or not house_id.isalnum():
-            raise BadToken("This is not one of arbe's tokens; make one under Settings → Members.")
+            raise BadToken(
+                "This is not one of arbe's tokens; make one under your name, or for a bot under Settings → Members."
+            )
         with inside(house_id):
             token = Token.objects.select_related("agent", "house").filter(digest=digest(secret)).first()
             if token is None or token.revoked_at or not token.agent.is_active or not Member.objects.of(token.agent):
-                raise BadToken("This token is not known here, or was revoked; make a new one under Settings → Members.")
+                raise BadToken(f"This token is not known here, or was revoked; {ANOTHER}")
             if token.expires_at <= timezone.now():
-                raise ExpiredToken("This token has expired; make a new one under Settings → Members.")
+                raise ExpiredToken(f"This token has expired; {ANOTHER}")
             token.touch()
         return token
 
@@ -138,6 +148,12 @@ class SignInLinks(models.Manager["SignInLink"]):
         secret = secrets.token_urlsafe(32)
         self.create(agent=agent, digest=digest(secret), expires_at=timezone.now() + LINK_LIFE)
         return secret
+
+    def make_again(self, agent: Agent, *, by: Agent) -> str:
+        """Another link for somebody who lost theirs. For operators: whoever holds it is that person, everywhere."""
+        if not by.is_operator:
+            raise Forbidden("Only an operator of this installation can make another sign-in link for somebody.")
+        return self.make(agent)
 
     def waiting(self, secret: str) -> "SignInLink | None":
         return self.filter(digest=digest(secret), used_at=None, expires_at__gt=Now()).select_related("agent").first()

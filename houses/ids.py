@@ -1,4 +1,4 @@
-"""Short ids: twelve characters made by the database, without look-alikes (seed 003, "Naming & ids")."""
+"""Short ids: twelve characters made by the database, without look-alikes."""
 
 from typing import Any
 

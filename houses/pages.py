@@ -1,7 +1,7 @@
 """Pages of houses: the houses of an agent, members and secrets."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper, wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
 from uuid import UUID
@@ -9,35 +9,54 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.middleware import HtmxDetails
 
-from houses import coming_in
+from houses import coming_in, own_pages
 from houses.agents import RUNTIMES
+from houses.answers import refused_page
 from houses.arrivals import welcome_bot, welcome_person
 from houses.coming_in import agent_of
+from houses.credentials import sign_in_address
+from houses.finding import found
 from houses.membership import house_for, houses_of
-from houses.models import Agent, House, Member, Secret, Token
-from houses.refusals import Invalid, NotFound, Refused, TooLarge
+from houses.models import Agent, House, Member, Secret, SignInLink, Token
+from houses.refusals import Invalid, Refused, TooLarge
 from houses.tenancy import as_agent, inside
 
 P = ParamSpec("P")
 Page = Callable[..., HttpResponse]
 
 
-def in_house(view: Callable[Concatenate[HttpRequest, House, P], HttpResponse]) -> Page:
+class PageRequest(HttpRequest):
+    """A request as the middleware hands it on."""
+
+    htmx: HtmxDetails
+
+
+def in_house(view: Callable[Concatenate[PageRequest, House, P], HttpResponse]) -> Page:
     """A page inside a house, for its members. It renders before the house is left: `render`, never lazily."""
+
+    def page(request: PageRequest, house: House, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        with inside(house, agent_of(request)):
+            return view(request, house, *args, **kwargs)
+
+    update_wrapper(page, view)
+    return of_house(page)
+
+
+def of_house(view: Callable[Concatenate[PageRequest, House, P], HttpResponse]) -> Page:
+    """A page for the house's members that goes inside by itself, because it waits for something else meanwhile."""
 
     @login_required
     @wraps(view)
-    def page(request: HttpRequest, house_id: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        agent = agent_of(request)
+    def page(request: PageRequest, house_id: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         _refuse_nul(request)
-        house = house_for(house_id, agent)
-        with inside(house, agent):
-            return view(request, house, *args, **kwargs)
+        return view(request, house_for(house_id, agent_of(request)), *args, **kwargs)
 
     return page
 
@@ -62,8 +81,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     refusal: Refused = Invalid("That request cannot be understood; go back and try again.")
     if isinstance(exception, RequestDataTooBig):
         refusal = TooLarge("That is more than the 4 MB a form takes; put it into a file and upload that.")
-    template = "refusal_fragment.html" if request.headers.get("HX-Request") else "refused.html"
-    return render(request, template, {"refusal": refusal}, status=refusal.status)
+    return refused_page(request, refusal)
 
 
 @login_required
@@ -103,8 +121,15 @@ def members(request: HttpRequest, house: House) -> HttpResponse:
 
 def _members(request: HttpRequest, house: House, status: int = 200, **more: Any) -> HttpResponse:
     everybody = Member.objects.select_related("agent").order_by("joined_at")
-    mine = Member.objects.of(agent_of(request))
-    context = {"house": house, "members": everybody, "mine": mine, "runtimes": RUNTIMES, "here": "settings", **more}
+    live = Token.objects.live().order_by("-created_at")
+    context = {
+        "house": house,
+        "members": everybody.prefetch_related(Prefetch("agent__tokens", live, "live_tokens")),
+        "mine": Member.objects.of(agent_of(request)),
+        "runtimes": RUNTIMES,
+        "here": "settings",
+        **more,
+    }
     response = render(request, "houses/members.html", context, status=status)
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -118,9 +143,12 @@ def _admit(request: HttpRequest, house: House) -> dict[str, str]:
     if secret is None:
         words = f"{member.agent} was here before and comes in as always."
         return {"title": f"{member.agent} is in {house}", "words": words, "value": request.build_absolute_uri("/")}
-    link = request.build_absolute_uri(reverse("sign_in_link", args=[secret]))
-    words = f"Send this link to {member.agent}; it signs them in once, within a day. It is shown this once."
-    return {"title": f"{member.agent} can come in", "words": words, "value": link}
+    return _link_once(member.agent, secret)
+
+
+def _link_once(person: Agent, secret: str) -> dict[str, str]:
+    words = f"Send this link to {person}; it signs them in once, within a day. It is shown this once."
+    return {"title": f"{person} can come in", "words": words, "value": sign_in_address(secret)}
 
 
 def _token_once(bot: Agent, by: Agent) -> dict[str, str]:
@@ -133,14 +161,11 @@ def _token_once(bot: Agent, by: Agent) -> dict[str, str]:
 @require_POST
 def member(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
     """Change a role, or take somebody out."""
-    found = Member.objects.select_related("agent").filter(agent_id=agent_id).first()
-    if found is None:
-        raise NotFound("Nobody of that id is in this house.")
-    by = agent_of(request)
+    one, by = _member_of(agent_id), agent_of(request)
     if "remove" in request.POST:
-        found.leave(by=by)
-        return redirect("houses" if found.agent_id == by.pk else reverse("members", args=[house.pk]))
-    found.change_role(request.POST.get("role", ""), by=by)
+        one.leave(by=by)
+        return redirect("houses" if one.agent_id == by.pk else reverse("members", args=[house.pk]))
+    one.change_role(request.POST.get("role", ""), by=by)
     return redirect("members", house.pk)
 
 
@@ -148,10 +173,30 @@ def member(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
 @require_POST
 def bot_token(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
     """Another token for a bot of the house."""
-    found = Member.objects.select_related("agent").filter(agent_id=agent_id).first()
-    if found is None:
-        raise NotFound("No bot of that id is in this house.")
-    return _members(request, house, once=_token_once(found.agent, agent_of(request)))
+    return _members(request, house, once=_token_once(_member_of(agent_id).agent, agent_of(request)))
+
+
+@in_house
+@require_POST
+def token(request: HttpRequest, house: House, token_id: str) -> HttpResponse:
+    """Revoke it: one's own, or one of a bot."""
+    one, by = found(Token.objects.all(), "This house has no such token.", pk=token_id), agent_of(request)
+    one.revoke(by=by)
+    return redirect("you") if one.agent_id == by.pk else redirect("members", house.pk)
+
+
+@in_house
+@require_POST
+def another_link(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
+    """A new sign-in link for somebody who lost theirs."""
+    person = _member_of(agent_id).agent
+    return _members(
+        request, house, once=_link_once(person, SignInLink.objects.make_again(person, by=agent_of(request)))
+    )
+
+
+def _member_of(agent_id: UUID) -> Member:
+    return found(Member.objects.select_related("agent"), "Nobody of that id is in this house.", agent_id=agent_id)
 
 
 @in_house
@@ -175,11 +220,9 @@ def secrets(request: HttpRequest, house: House) -> HttpResponse:
 @require_POST
 def secret(request: HttpRequest, house: House, name: str) -> HttpResponse:
     """A new value, or none any more."""
-    found = Secret.objects.filter(name=name).first()
-    if found is None:
-        raise NotFound(f"This house has no secret {name}.")
+    one = found(Secret.objects.all(), f"This house has no secret {name}.", name=name)
     if "delete" in request.POST:
-        found.forget(by=agent_of(request))
+        one.forget(by=agent_of(request))
     else:
         Secret.objects.put(name, request.POST.get("value", ""), by=agent_of(request))
     return redirect("secrets", house.pk)
@@ -190,11 +233,14 @@ urlpatterns = [
     path("sign-in/", coming_in.sign_in, name="sign_in"),
     path("sign-in/<str:secret>/", coming_in.sign_in_link, name="sign_in_link"),
     path("sign-out/", coming_in.sign_out, name="sign_out"),
-    path("you/", coming_in.you, name="you"),
+    path("you/", own_pages.you, name="you"),
+    path("you/tokens/", own_pages.own_token, name="own_token"),
     path("houses/", houses, name="houses"),
     path("houses/<str:house_id>/settings/members/", members, name="members"),
     path("houses/<str:house_id>/settings/members/<uuid:agent_id>/", member, name="member"),
     path("houses/<str:house_id>/settings/members/<uuid:agent_id>/token/", bot_token, name="bot_token"),
+    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/link/", another_link, name="another_link"),
+    path("houses/<str:house_id>/settings/tokens/<str:token_id>/", token, name="token"),
     path("houses/<str:house_id>/settings/secrets/", secrets, name="secrets"),
     path("houses/<str:house_id>/settings/secrets/<str:name>/", secret, name="secret"),
 ]

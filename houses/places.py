@@ -1,4 +1,4 @@
-"""Houses and who is in them (seed 003, tables `houses` and `members`)."""
+"""Houses and who is in them."""
 
 from typing import Self
 
@@ -39,7 +39,7 @@ class House(models.Model):
 
     id = ShortIdField()
     name = models.TextField()
-    # Circular with environments.house_id, so a soft pointer, as in the seed.
+    # Circular with environments.house_id, so a soft pointer.
     default_environment_id = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -61,10 +61,7 @@ class House(models.Model):
     def admit(self, agent: Agent, *, role: str = MEMBER, by: Agent) -> "Member":
         """Let an agent in. Saying it twice does it once, and changes nothing of what they may do."""
         Member.objects.require_owner(by)
-        if role not in (OWNER, MEMBER):
-            raise Invalid("A member's role is either owner or member.")
-        if agent.is_bot and role == OWNER:
-            raise Invalid("A bot is always a plain member; people own houses.")
+        _require_fitting(role, agent)
         member, _ = Member.objects.get_or_create(house=self, agent=agent, defaults={"role": role})
         return member
 
@@ -116,10 +113,7 @@ class Member(models.Model):
 
     def change_role(self, role: str, *, by: Agent) -> None:
         Member.objects.require_owner(by)
-        if role not in (OWNER, MEMBER):
-            raise Invalid("A member's role is either owner or member.")
-        if role == OWNER and self.agent.is_bot:
-            raise Invalid("A bot is always a plain member; people own houses.")
+        _require_fitting(role, self.agent)
         self._keep_an_owner(unless=role == OWNER)
         Member.objects.filter(agent_id=self.agent_id).update(role=role)
         self.role = role
@@ -136,3 +130,10 @@ class Member(models.Model):
         owners = list(Member.objects.owners().select_for_update().values_list("agent_id", flat=True))
         if not unless and owners == [self.agent_id]:
             raise Forbidden("A house keeps at least one owner; make somebody else an owner first.")
+
+
+def _require_fitting(role: str, agent: Agent) -> None:
+    if role not in (OWNER, MEMBER):
+        raise Invalid("A member's role is either owner or member.")
+    if role == OWNER and agent.is_bot:
+        raise Invalid("A bot is always a plain member; people own houses.")

@@ -1,5 +1,7 @@
 """No is a sentence with a code: the one family of errors that people and bots get to read."""
 
+LARGEST_FILE = 64 * 1024 * 1024  # bytes, whichever way it comes
+
 
 class Refused(Exception):
     """Something was asked that cannot be done; `detail` says what happened and what to do.

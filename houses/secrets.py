@@ -1,4 +1,4 @@
-"""Secrets of a house: a name here, the value in the vault (seed 003, table `secrets`)."""
+"""Secrets of a house: a name here, the value in the vault."""
 
 import re
 from typing import Self

@@ -1,8 +1,8 @@
 """`inside(house, by)`: the only way to see a house's rows.
 
 The database's row-level security compares every row with two settings of the transaction, `app.house_id` and
-`app.agent_id`; outside of `inside` both are empty and no house's row can be read or written (seed 003,
-"Authorization across layers"). Whatever is rendered lazily after the block has closed sees nothing: render inside.
+`app.agent_id`; outside of `inside` both are empty and no house's row can be read or written.
+Whatever is rendered lazily after the block has closed sees nothing: render inside.
 """
 
 from collections.abc import Iterator

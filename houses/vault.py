@@ -2,7 +2,7 @@
 
 Values are sealed with AES-GCM (the house's id is authenticated with them, so a value cannot be moved to another house)
 and kept in a table of the `vault` schema that only the vault's own role can read; three database functions put, open
-and drop one value, of the house we are inside of (DESIGN.md, section 4).
+and drop one value, of the house we are inside of.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Environments: the recipe of a machine (seed 003, table `environments`)."""
+"""Environments: the recipe of a machine."""
 
 import hashlib
 import json

@@ -1,43 +1,30 @@
 """The janitor compares the machines that there are with the rows that there should be, both ways."""
 
 import logging
-import time
 
 from django.db import connection
-from django.db.models.functions import Now
 
 from houses.tenancy import inside
+from sandboxes.machines import DEAD, LIVE
 from sandboxes.models import Sandbox
 from sandboxes.providers import DEFAULT, provider
 
 logger = logging.getLogger(__name__)
-EVERY = 60.0  # seconds
 
 
-class _Clock:
-    last = -EVERY
-
-
-def sweep() -> None:
-    """About once a minute: bury rows without a machine, destroy machines without a living row."""
-    if time.monotonic() - _Clock.last >= EVERY:
-        _Clock.last = time.monotonic()
-        compare()
-
-
-def compare() -> tuple[int, int]:
-    """How many rows were buried and how many machines destroyed."""
+def sweep() -> tuple[int, int]:
+    """Bury rows without a machine, destroy machines without a living row; returns how many of each."""
     machine = provider(DEFAULT)
     before = _rows()  # a machine that is made meanwhile is not missed among those that were live already
     there = set(machine.list())
     known = _rows()  # and one whose row came meanwhile is nobody's orphan
-    gone = [(house, row) for house, row, ref, status in before if status == "live" and ref not in there]
+    gone = [(house, row) for house, row, ref, status in before if status == LIVE and ref not in there]
     for house_id, sandbox_id in gone:
         with inside(house_id):
-            Sandbox.objects.live().filter(pk=sandbox_id).update(status="dead", destroyed_at=Now())
+            Sandbox.objects.live().filter(pk=sandbox_id).bury()
         logger.warning("sandbox %s has no machine any more; its threads resume from its last snapshot", sandbox_id)
     # A pending row's machine carries the row's id, so that it is never taken for an orphan.
-    kept = {ref or row for _, row, ref, status in known if status != "dead"}
+    kept = {ref or row for _, row, ref, status in known if status != DEAD}
     orphans = there - kept
     for ref in orphans:
         machine.destroy(ref)

@@ -128,6 +128,18 @@ class Local:
     def stop(self, ref: str, process_id: str) -> None:
         self._process(ref, process_id).stop()
 
+    def end_all(self, patience: float) -> int:
+        """Commands outlive the worker that started them, but not arbe itself; returns how many were running."""
+        running = [one for one in map(Process, self.root.glob("*/processes/*")) if one.is_alive()]
+        for process in running:
+            process.ask_to_end()
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and any(process.is_alive() for process in running):
+            time.sleep(0.02)
+        for process in running:
+            process.kill()
+        return len(running)
+
     # Files
 
     def snapshot(self, ref: str, bare: Path) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Sandboxes: a machine and a working tree, disposable, made on first need (seed 003, table `sandboxes`)."""
+"""Sandboxes: a machine and a working tree, disposable, made on first need."""
 
 import json
 import time
@@ -30,6 +30,10 @@ class SandboxQuerySet(models.QuerySet["Sandbox"]):
 
     def live(self) -> Self:
         return self.filter(status=LIVE)
+
+    def bury(self) -> None:
+        """Their machines are gone: say so in the rows."""
+        self.exclude(status=DEAD).update(status=DEAD, destroyed_at=Now())
 
     def born(self, environment: Environment, *, from_: "Sandbox | None" = None) -> "Sandbox":
         """A row before its machine; with `from_`, one that will have the tree of the dead machine."""
@@ -114,7 +118,7 @@ class Sandbox(models.Model):
             after = self.machine.snapshot(ref, repository.bare.path).tree
             written = {change.path for change in repository.bare.changes(tree, after)}
             known["tree"] = after
-            known["held"] = self.holding(repository, self.held_paths(repository) | written)
+            known["held"] = _listed(repository, self.held_paths(repository) | written)
         self._remember(status=LIVE, provider_ref=ref, **known)
         return time.monotonic() - began
 
@@ -122,9 +126,21 @@ class Sandbox(models.Model):
         """What stays in the tree and does not land."""
         return set(json.loads(repository.bare.read(self.held))) if self.held else set()
 
-    def holding(self, repository: Repository, paths: set[str]) -> str | None:
-        """A set of paths as `held` keeps it."""
-        return repository.bare.blob(json.dumps(sorted(paths)).encode()) if paths else None
+    # What a command leaves behind, in the transaction that says how it ended.
+
+    def keep(self, snapshot: str) -> None:
+        """The tree as it was left, as a commit: whoever resumes begins there."""
+        self._set(snapshot=snapshot)
+
+    def hold(self, repository: Repository, paths: set[str]) -> None:
+        """Exactly these paths stay in the tree and do not land."""
+        self._set(held=_listed(repository, paths))
+
+    def note_landing(self, base_tree: str) -> None:
+        """The branch has this much of the tree: the next landing is compared with it."""
+        self._set(base_tree=base_tree)
+
+    # Looking and levelling
 
     def level(self, repository: Repository) -> list[str]:
         """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched."""
@@ -152,7 +168,10 @@ class Sandbox(models.Model):
 
     def _remember(self, **known: str | None) -> None:
         with inside(self.house_id):
-            Sandbox.objects.filter(pk=self.pk).update(**known)
+            self._set(**known)
+
+    def _set(self, **known: str | None) -> None:
+        Sandbox.objects.filter(pk=self.pk).update(**known)
         for name, value in known.items():
             setattr(self, name, value)
 
@@ -167,7 +186,7 @@ class Sandbox(models.Model):
     def bury(self) -> None:
         """The machine is gone: say so in the row."""
         with inside(self.house_id):
-            Sandbox.objects.exclude(status=DEAD).filter(pk=self.pk).update(status=DEAD, destroyed_at=Now())
+            Sandbox.objects.filter(pk=self.pk).bury()
         self.status = DEAD
 
     @contextmanager
@@ -186,6 +205,11 @@ class Sandbox(models.Model):
             yield
         finally:
             _ask("SELECT pg_advisory_unlock(hashtextextended(%s, 2))", self.pk)
+
+
+def _listed(repository: Repository, paths: set[str]) -> str | None:
+    """A set of paths as `held` keeps it."""
+    return repository.bare.blob(json.dumps(sorted(paths)).encode()) if paths else None
 
 
 def _ask(sql: str, value: str) -> bool:

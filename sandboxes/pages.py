@@ -12,9 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from artifacts.models import Repository
 from houses.coming_in import agent_of
+from houses.finding import found
 from houses.models import House, Secret
 from houses.pages import in_house
-from houses.refusals import NotFound, Refused
+from houses.refusals import Refused
 from sandboxes.models import Environment
 from sandboxes.provider import DEFAULT_LIMITS
 
@@ -123,14 +124,14 @@ def environments(request: HttpRequest, house: House) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def environment(request: HttpRequest, house: House, environment_id: str | None = None) -> HttpResponse:
     """Describe a new machine, or change the recipe of one."""
-    found = _found(environment_id) if environment_id else None
-    form = EnvironmentForm(request.POST or None, initial=filled_in(found) if found else None)
-    context: dict[str, Any] = {"house": house, "environment": found, "form": form, "here": "settings"}
+    one = environment_of(environment_id) if environment_id else None
+    form = EnvironmentForm(request.POST or None, initial=filled_in(one) if one else None)
+    context: dict[str, Any] = {"house": house, "environment": one, "form": form, "here": "settings"}
     status = 200
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
-                _keep(house, found, form, request)
+                _keep(house, one, form, request)
             return redirect("environments", house.pk)
         except Refused as refused:
             context["detail"], status = refused.detail, refused.status
@@ -140,26 +141,23 @@ def environment(request: HttpRequest, house: House, environment_id: str | None =
     return render(request, "sandboxes/environment.html", context, status=status)
 
 
-def _keep(house: House, found: Environment | None, form: EnvironmentForm, request: HttpRequest) -> None:
+def _keep(house: House, one: Environment | None, form: EnvironmentForm, request: HttpRequest) -> None:
     recipe, by = form.recipe(), agent_of(request)
-    if found is None:
+    if one is None:
         Environment.objects.create_in(house, by=by, **recipe)
     else:
-        found.change(by=by, **recipe)
+        one.change(by=by, **recipe)
 
 
 @in_house
 @require_POST
 def environment_default(request: HttpRequest, house: House, environment_id: str) -> HttpResponse:
-    _found(environment_id).make_default(by=agent_of(request))
+    environment_of(environment_id).make_default(by=agent_of(request))
     return redirect("environments", house.pk)
 
 
-def _found(environment_id: str) -> Environment:
-    found = Environment.objects.filter(pk=environment_id).first()
-    if found is None:
-        raise NotFound("This house has no such environment.")
-    return found
+def environment_of(environment_id: str) -> Environment:
+    return found(Environment.objects.all(), "This house has no such environment.", pk=environment_id)
 
 
 urlpatterns = [

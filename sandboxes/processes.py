@@ -65,13 +65,20 @@ class Process:
     def stop(self) -> None:
         if not self.folder.is_dir() or self.poll() is not None:
             return
-        (self.folder / "stop").touch(mode=0o600)  # for a warden that is only just starting
-        lifetimes.send(self._read("warden.pid"), signal.SIGTERM)
+        self.ask_to_end()
         end = time.monotonic() + STOPPING
         while self.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         if self.poll() is None:
             self.kill()
+
+    def ask_to_end(self) -> None:
+        (self.folder / "stop").touch(mode=0o600)  # for a warden that only just starts, or is killed: it is not lost
+        lifetimes.send(self._read("warden.pid"), signal.SIGTERM)
+
+    def is_alive(self) -> bool:
+        """Whether its warden, or what that watches over, still runs."""
+        return any(lifetimes.is_alive(self._read(name)) for name in ("warden.pid", "inside.pid"))
 
     def kill(self) -> None:
         """The warden takes everything inside with it; the first process inside is ended by name as well, to be sure."""

@@ -1,4 +1,7 @@
-"""A stream server in a process of its own, on loopback: `python -m streams.alone FOLDER --open`. It lets everybody in."""
+"""A stream server in a process of its own, on loopback, that lets everybody in.
+
+`python -m streams.alone FOLDER --open`
+"""
 
 from __future__ import annotations
 

@@ -21,47 +21,51 @@ class Batch:
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._drafts: dict[str, Draft] = {}
-        self.done: list[Draft] = []  # in the order of their changes: a stream deleted comes before its successor
+        self.drafts: dict[str, Draft] = {}
         self.answers: list[tuple[asyncio.Future[Appended], Appended]] = []
 
     def draft(self, name: str) -> Draft:
-        draft = self._drafts.get(name)
+        draft = self.drafts.get(name)
         if draft is None:
             log = self._find(name)
             if log is None:
                 raise NoStream("There is no such stream.")
-            draft = self._drafts[name] = Draft(log)
-            self.done.append(draft)
+            draft = self.drafts[name] = Draft(log)
         if draft.deleted:
             raise NoStream("There is no such stream.")
         return draft
 
-    def gather(self, requests: list[Request]) -> None:
-        for request in requests:
+    def gather(self, requests: list[Request]) -> list[Request]:
+        """Decide each of them; from the first on that can only follow when this batch is on disk, they come back."""
+        for number, request in enumerate(requests):
             if request.future.cancelled():
                 continue
+            if request.has_to_wait(self):
+                return requests[number:]
             try:
                 self.answers.append((request.future, request.plan(self)))
             except Refusal as refusal:
                 request.future.set_exception(refusal)
+        return []
 
     @property
     def touched(self) -> list[Draft]:
-        return [draft for draft in self.done if draft.entries or draft.deleted]
+        return [draft for draft in self.drafts.values() if draft.entries or draft.deleted]
 
     def write(self, journal: Journal, files: StreamFiles) -> None:
         """In the writer's thread. On return all of it is on disk; on an error none of it is."""
         touched, mark = self.touched, journal.size
         journal.append(b"".join(change.pack() for draft in touched for change in changes(draft)))
+        growing = [draft for draft in touched if not draft.deleted]
         try:
-            for draft in touched:
+            for draft in growing:
                 lay(draft, files)
         except OSError:
             journal.cut(mark)
-            for draft in touched:
+            for draft in growing:
                 files.cut(draft.log.name, draft.log.index_size, draft.log.place(draft.log.tail))
             raise
+        self._remove(journal, files)
 
     def publish(self) -> None:
         """From now on everybody sees it, and whoever asked for it hears so."""
@@ -74,6 +78,16 @@ class Batch:
         for future, answer in self.answers:
             if not future.done():
                 future.set_result(answer)
+
+    def _remove(self, journal: Journal, files: StreamFiles) -> None:
+        """Last, when nothing can fail any more for which it would have to be taken back."""
+        try:
+            for draft in self.touched:
+                if draft.deleted:
+                    files.remove(draft.log.name)
+        except OSError:
+            journal.is_broken = True  # what is left of them a restart takes away, which reads the journal
+            raise
 
     def fail(self, error: Exception) -> None:
         for future, _ in self.answers:
@@ -94,9 +108,6 @@ def changes(draft: Draft) -> list[Change]:
 
 def lay(draft: Draft, files: StreamFiles) -> None:
     log = draft.log
-    if draft.deleted:
-        files.remove(log.name)
-        return
     data_at = log.place(log.tail)
     if log.ragged:
         files.cut(log.name, log.index_size, data_at)
@@ -113,6 +124,9 @@ class Request:
     def __init__(self, name: str) -> None:
         self.name = name
         self.future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+
+    def has_to_wait(self, batch: Batch) -> bool:
+        return False
 
     def plan(self, batch: Batch) -> Appended:
         raise NotImplementedError
@@ -139,6 +153,11 @@ class CreateRequest(Request):
         super().__init__(name)
         self.settings, self.first = settings, first
 
+    def has_to_wait(self, batch: Batch) -> bool:
+        """Until a stream of that name, deleted in this very batch, has left its place on the disk."""
+        before = batch.drafts.get(self.name)
+        return before is not None and before.deleted
+
     def plan(self, batch: Batch) -> Appended:
         try:
             there = batch.draft(self.name)
@@ -150,14 +169,17 @@ class CreateRequest(Request):
 
     def _bear(self, batch: Batch) -> Appended:
         settings = replace(self.settings, incarnation=token_hex(6))
-        draft = batch._drafts[self.name] = Draft(StreamLog(self.name, settings))
-        batch.done.append(draft)
+        draft = batch.drafts[self.name] = Draft(StreamLog(self.name, settings))
         draft.write_birth(asdict(settings) | {"name": self.name}, self.first)
         return Appended(draft.tail, draft.closed)
 
 
 class DeleteRequest(Request):
-    __slots__ = ()
+    __slots__ = ("log",)
+
+    def __init__(self, log: StreamLog) -> None:
+        super().__init__(log.name)
+        self.log = log
 
     def plan(self, batch: Batch) -> Appended:
         draft = batch.draft(self.name)

@@ -16,6 +16,7 @@ from streams.log import Producer
 
 JSON = "application/json"
 LONG_POLL = 90.0  # longer than any server lets a poll wait
+SHORTEST = 1.0  # seconds that a server has for an answer, however impatient the caller is
 FOR_A_MOMENT = {408, 425, 429, 500, 502, 503, 504, 507}
 
 
@@ -67,12 +68,14 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes | None = None
     query: dict[str, str] = field(default_factory=dict)
-    timeout: float = 30.0
+    timeout: float | None = None
 
-    def options(self) -> dict[str, Any]:
+    def options(self, patience: float) -> dict[str, Any]:
         # Caches between here and the server share answers only if everybody orders parameters the same way.
         query = dict(sorted(self.query.items()))
-        return {"headers": self.headers, "content": self.content, "params": query, "timeout": self.timeout}
+        # Whoever has little patience must not be held by a server that took the request and hangs.
+        timeout = self.timeout or min(30.0, max(patience, SHORTEST))
+        return {"headers": self.headers, "content": self.content, "params": query, "timeout": timeout}
 
 
 @dataclass(frozen=True, slots=True)

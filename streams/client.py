@@ -90,7 +90,7 @@ class Streams:
 
     def _ask(self, call: Call) -> Answer:
         try:
-            return Answer.of(self._http.request(call.method, call.path, **call.options()))
+            return Answer.of(self._http.request(call.method, call.path, **call.options(self._patience)))
         except httpx.TransportError as error:
             return Answer(0, error=error)
 
@@ -161,7 +161,7 @@ class AsyncStreams:
 
     async def _ask(self, call: Call) -> Answer:
         try:
-            return Answer.of(await self._http.request(call.method, call.path, **call.options()))
+            return Answer.of(await self._http.request(call.method, call.path, **call.options(self._patience)))
         except httpx.TransportError as error:
             return Answer(0, error=error)
 

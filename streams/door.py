@@ -5,15 +5,13 @@ import time
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
-from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.utils.crypto import constant_time_compare
+from django.contrib.auth import get_user
+from django.http import HttpRequest
 
-from houses.agents import Agent
 from houses.credentials import Token
 from houses.membership import is_member
 from houses.refusals import Refused
@@ -31,7 +29,8 @@ class HouseDoor:
 
     async def admit(self, scope: Scope) -> Caller:
         headers = dict(scope["headers"])
-        bearer = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ").strip()
+        sent = headers.get(b"authorization")
+        bearer = None if sent is None else sent.decode("latin-1").removeprefix("Bearer ").strip()
         if bearer and settings.STREAMS_KEY and hmac.compare_digest(bearer.encode(), settings.STREAMS_KEY.encode()):
             return Caller(internal=True)
         try:
@@ -72,8 +71,8 @@ def _holds(caller: Caller, house: str) -> bool:
 
 
 @partial(database_sync_to_async, thread_sensitive=False)
-def _whose(bearer: str, cookie: str, scope: Scope) -> tuple[UUID | None, str]:
-    if bearer:
+def _whose(bearer: str | None, cookie: str, scope: Scope) -> tuple[UUID | None, str]:
+    if bearer is not None:  # then the cookie does not count, not even beside an empty one: its origin was not looked at
         token = Token.objects.read(bearer)
         if token.house_id != scope.get("house"):
             raise NoSuchHouse
@@ -103,10 +102,7 @@ def _session_key(cookie: str) -> str:
 
 
 def _session_agent(key: str) -> UUID | None:
-    session: Any = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS or SESSION_KEY not in session:
-        return None
-    agent = Agent.objects.filter(pk=session[SESSION_KEY], is_active=True).first()
-    if agent is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), agent.get_session_auth_hash()):
-        return None
-    return agent.pk
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    agent = get_user(request)
+    return agent.pk if agent.is_authenticated else None

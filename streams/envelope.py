@@ -15,7 +15,7 @@ from streams.wire import Caller
 CONTROL = re.compile(r"(signal|pi)\..*|agent_spawn|sandbox_resumed|(command|thread|make|artifact)_.*", re.DOTALL)
 CUSTOM = re.compile(r"message|[a-z0-9]+(\.[a-z0-9_-]+)+")
 UNSTAMPED = "0" * 33  # the store writes the offset here, when it knows it
-LONGEST_MESSAGE = 256 * 1024
+LONGEST_MESSAGE = 256 * 1024  # bytes of UTF-8
 _INSIDE = {"type", "payload", "author_agent_id", "ts"}
 _OUTSIDE = {"type", "payload"}
 
@@ -63,8 +63,8 @@ def _check_message(payload: dict[str, Any]) -> None:
     text = payload.get("text")
     if payload.keys() != {"text"} or not isinstance(text, str) or not text.strip():
         raise Malformed("The payload of a message is {text}, with at least one character.")
-    if len(text) > LONGEST_MESSAGE:
-        raise TooLarge("A message may hold 262,144 characters; put the rest into a file.")
+    if len(text.encode()) > LONGEST_MESSAGE:
+        raise TooLarge("A message may hold 256 kB; put the rest into a file.")
 
 
 def _check_kind(kind: str) -> None:

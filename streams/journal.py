@@ -73,19 +73,24 @@ class Journal:
 
     def turn(self) -> list[Path]:
         """Begin a new file; the older ones may go once the streams they speak of are synced."""
-        older = self.files()
-        os.close(self._file)
+        older, before = self.files(), self._file
         self._open(int(older[-1].name) + 1)
+        os.close(before)
         return older
 
     def close(self) -> None:
         os.close(self._file)
 
     def _open(self, number: int) -> None:
+        """On an error the file that was open before is still the one that is written."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.open(self.folder / f"{number:016d}", flags, 0o600)
-        self.size = 0
-        sync_folder(self.folder)
+        file = os.open(self.folder / f"{number:016d}", flags, 0o600)
+        try:
+            sync_folder(self.folder)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self.size = file, 0
 
 
 def replay(folder: Path) -> Iterator[Change]:

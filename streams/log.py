@@ -70,7 +70,7 @@ class Appended(NamedTuple):
     producer: Producer | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class StreamLog:
     """A stream as everybody may see it: all of this is on disk."""
 
@@ -85,7 +85,6 @@ class StreamLog:
     ragged: bool = False  # the files hold a torn end behind what is sound
     gone: bool = False
     waiters: set[asyncio.Future[None]] = field(default_factory=set)
-    latest: tuple[int, int, bytes] = (0, 0, b"")
 
     @property
     def tail(self) -> Offset:

@@ -2,7 +2,7 @@
 
 `announce` writes a row in the caller's transaction. After the commit `relay` appends what waits with an idempotent
 producer whose sequence is the row's position in its stream, and deletes what the server has; a crash in between is
-mended by the next relay, because the server knows the sequence (DESIGN.md, section 2; protocol 5.2.1).
+mended by the next relay, because the server knows the sequence (Durable Streams protocol, 5.2.1).
 """
 
 import logging

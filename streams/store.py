@@ -21,7 +21,7 @@ from typing import NamedTuple
 from streams.batch import AppendRequest, Batch, CreateRequest, DeleteRequest, Request
 from streams.files import DATA, StreamFiles
 from streams.journal import Journal, replay
-from streams.loading import load
+from streams.loading import Memory, Pages
 from streams.log import Append, Appended, Settings, StreamLog
 from streams.offsets import Offset
 from streams.refusals import DiskFull, Malformed, NoStream, StorageFailed
@@ -51,14 +51,15 @@ class Store:
 
     def __init__(self, folder: str | Path, journal_size: int = JOURNAL_SIZE, most_open: int = 256) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hold = _take_hold(self.folder)
         self.files = StreamFiles(self.folder / "streams", most_open)
         self._recover()
         self.journal = Journal(self.folder / "journal")
-        self._journal_size = journal_size
+        self._journal_size = self._turn_at = journal_size
+        self._is_doubtful = False  # a sync failed: from then on only the journals know for sure what the files hold
         self._dirty: set[str] = set()
-        self._logs: dict[str, StreamLog] = {}
+        self._logs, self._pages = Memory(self.files), Pages()
         self._births: set[str] = set()
         self._queue: list[Request] = []
         self._committing: asyncio.Task[None] | None = None
@@ -70,10 +71,10 @@ class Store:
         found = self._logs.get(name)
         if found or name in self._births or not self.files.exists(name):
             return found
-        loaded = await asyncio.to_thread(load, self.files, name)
-        if loaded is None or name in self._births:
-            return self._logs.get(name)
-        return self._logs.setdefault(name, loaded)
+        found = await self._logs.load(name)
+        if self._logs.is_crowded:
+            self._thin()
+        return found
 
     async def create(self, name: str, settings: Settings, first: Append | None = None) -> Appended:
         """`duplicate` in the answer means that it was there already, with the same settings."""
@@ -84,9 +85,10 @@ class Store:
         return await self._ask(AppendRequest(stream, append))
 
     async def delete(self, name: str) -> None:
-        if await self.find(name) is None:
+        stream = await self.find(name)
+        if stream is None:
             raise NoStream("There is no such stream.")
-        await self._ask(DeleteRequest(name))
+        await self._ask(DeleteRequest(stream))
 
     async def read(self, stream: StreamLog, start: Offset, most: int | None = None, size: int = PAGE) -> Page:
         """A page from `start` on, bounded in bytes and, if asked, in messages."""
@@ -105,8 +107,11 @@ class Store:
         while self._committing or self._tidying:
             await asyncio.wait([task for task in (self._committing, self._tidying) if task])
             await asyncio.sleep(0)
-        if not self.journal.is_broken:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy, set(self._dirty))
+        if not (self.journal.is_broken or self._is_doubtful):
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy, set(self._dirty))
+            except OSError as error:
+                log.error("Streams could not be synced; the next start reads them from the journal: %s", error)
         self._writer.shutdown()
         self.journal.close()
         self.files.close()
@@ -115,16 +120,15 @@ class Store:
     async def _page(self, stream: StreamLog, start: Offset, end: Offset) -> Page:
         up_to_date = end.messages == len(stream.ends)
         closed = up_to_date and stream.closed
-        first, last, data = stream.latest
-        # Many watchers ask for the same new messages one after the other: read them once.
-        if (first, last) != (start.messages, end.messages):
+        data = self._pages.get(stream, start, end)
+        if data is None:
             place = stream.place(start)
             length = max(0, stream.place(end) - place - stream.settings.is_json)
             if length > 1 << 16:
                 data = await asyncio.to_thread(self.files.read, stream.name, DATA, place, length)
             else:
                 data = self.files.read(stream.name, DATA, place, length) if length > 0 else b""
-                stream.latest = (start.messages, end.messages, data)
+                self._pages.put(stream, start, end, data)
         if stream.gone:
             raise NoStream("There is no such stream.")
         return Page(data, start, end, up_to_date, closed)
@@ -151,9 +155,11 @@ class Store:
 
     async def _commit(self, requests: list[Request]) -> None:
         batch = Batch(self._logs.get)
-        batch.gather(requests)
+        self._queue[:0] = batch.gather(requests)
         touched = batch.touched
         self._births = {draft.log.name for draft in touched if draft.is_birth}
+        for name in self._births:
+            self._logs.disown(name)
         try:
             if touched:
                 await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
@@ -175,14 +181,20 @@ class Store:
             stream = draft.log
             self._dirty.add(stream.name)
             if draft.deleted:
-                self._logs.pop(stream.name, None)
+                self._logs.drop(stream.name)
             else:
-                self._logs[stream.name] = stream
+                self._logs.add(stream)
             stream.wake()
             for listener in self.listeners:
                 listener(stream)
-        if self.journal.size > self._journal_size and self._tidying is None:
+        if self._logs.is_crowded:
+            self._thin()
+        if self.journal.size > self._turn_at and self._tidying is None:
             self._turn()
+
+    def _thin(self) -> None:
+        # A creation that waits has seen that there is no such stream: if one came before it, it has to find that.
+        self._logs.thin({request.name for request in self._queue})
 
     def _refuse(self, batch: Batch, error: OSError) -> None:
         log.error("A batch of appends could not be written: %s", error)
@@ -193,8 +205,16 @@ class Store:
 
     def _turn(self) -> None:
         """Between two batches: a new journal at once, the old ones dropped when their streams are synced."""
-        older, dirty = self.journal.turn(), self._dirty
-        self._dirty = set()
+        try:
+            older = self.journal.turn()
+        except OSError as error:
+            self._turn_at = self.journal.size + self._journal_size
+            log.error("No new journal could be begun, the old one goes on: %s", error)
+            return
+        self._turn_at = self._journal_size
+        if self._is_doubtful:
+            return
+        dirty, self._dirty = self._dirty, set()
 
         def drop() -> None:
             self.files.sync(dirty)
@@ -204,9 +224,10 @@ class Store:
         def after(done: asyncio.Future[None]) -> None:
             self._tidying = None
             if error := done.exception():
-                # The old journals stay, so nothing is lost; the next turn tries again.
-                self._dirty |= dirty
-                log.error("Streams could not be synced: %s", error)
+                # The kernel says once that it lost pages; a later sync would succeed without them. So the journals
+                # stay, these and all that follow, for a restart to lay into the files again.
+                self._is_doubtful = True
+                log.error("Streams could not be synced; restart the server once the disk is well: %s", error)
 
         self._tidying = asyncio.get_running_loop().run_in_executor(None, drop)
         self._tidying.add_done_callback(after)

@@ -36,8 +36,6 @@ class Caller:
     agent_id: str | None = None
     house_id: str = ""
     credential: str = ""  # what they came in with, to be asked for again: `token ID` or `session KEY`
-    may_append: bool = True
-    may_create: bool = False
 
 
 class Door(Protocol):

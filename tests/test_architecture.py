@@ -42,7 +42,7 @@ CATCHERS = {
     "threads/following.py": "the edge of a thread; what is not written down is taken over by the sweep",
     "threads/live.py": "the page connects again and reads on from where it is",
     "threads/rendering.py": "one event that cannot be shown must not take the page away",
-    "threads/places.py": "half a machine is no machine, and passes on",
+    "threads/resolving.py": "half a machine is no machine, and passes on",
 }
 FORBIDDEN = {
     "utils",
@@ -124,7 +124,7 @@ def test_every_setting_is_explained():
     """Each variable that is read has a line in the table at the top of the settings."""
     explained = set(re.findall(r"\b[A-Z][A-Z_]+\b", arbe.settings.__doc__))
     read = set(re.findall(r"\benv\(\"([A-Z_]+)\"", MODULES["arbe/settings.py"]))
-    read |= set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", "".join(MODULES.values())))
+    read |= set(re.findall(r"(?:environ|given)(?:\.get\(|\[)\"([A-Z_]+)\"", "".join(MODULES.values())))
     assert read - explained == set()
 
 

@@ -16,8 +16,8 @@ from houses.ids import ShortIdField
 from houses.places import House
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce
-from threads.bell import ring_make, ring_stop
 from threads.events import CommandFinished
+from threads.queues import ring_make, ring_stop
 from threads.thread import Thread
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
@@ -32,6 +32,9 @@ class CommandQuerySet(models.QuerySet["Command"]):
     def unfinished(self) -> Self:
         return self.filter(status__in=[QUEUED, RUNNING])
 
+    def over(self) -> Self:
+        return self.exclude(status__in=[QUEUED, RUNNING])
+
     def started_in(self, sandbox: Sandbox) -> Self:
         """What runs on that machine right now."""
         return self.filter(sandbox=sandbox, status=RUNNING, started_at__isnull=False)
@@ -39,6 +42,10 @@ class CommandQuerySet(models.QuerySet["Command"]):
     def due(self) -> Self:
         """Waiting for a worker: never begun, or its worker went away."""
         return self.filter(Q(status=QUEUED) | Q(status=RUNNING, leased_until__lt=Now()))
+
+    def rung(self, command_id: str) -> None:
+        """Somebody was called for it again."""
+        self.filter(pk=command_id).update(rung_at=Now())
 
     @transaction.atomic
     def claim(self, command_id: str) -> "Command | None":
@@ -154,6 +161,11 @@ class Command(models.Model):
             house_id, command_id = self.house_id, self.pk
             transaction.on_commit(lambda: ring_stop(house_id, command_id))
         self.refresh_from_db()
+
+    def end_process(self) -> None:
+        """End what runs on its machine, if it was started. Call it outside of any transaction."""
+        if self.started_at is not None and self.sandbox is not None:
+            self.sandbox.machine.stop(self.sandbox.ref, self.pk)
 
     def renew(self, lease: timedelta = LEASE) -> bool:
         """Still following; False if somebody stopped it or it is over."""

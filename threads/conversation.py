@@ -12,6 +12,7 @@ from django.utils import timezone
 from houses.agents import Agent
 from houses.refusals import Invalid, Refused, TooLarge
 from houses.titles import one_line
+from streams.envelope import LONGEST_MESSAGE
 from streams.events import Event
 from streams.outbox import announce
 from threads.events import (
@@ -24,7 +25,6 @@ from threads.events import (
     ThreadUnpinned,
 )
 
-LONGEST_MESSAGE = 256 * 1024  # bytes of UTF-8
 TAG = re.compile(r"[^\s,#\x00-\x1f\x7f\ud800-\udfff]{1,50}")
 
 

@@ -12,13 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from artifacts.content import content_of, markdown_of
-from artifacts.finding import address, crumbs, head_of, repository_of
+from artifacts.content import content_of, text_of
+from artifacts.finding import address, crumbs, repository_of, version_of
 from artifacts.history import history
 from artifacts.models import Derivation, Repository
 from artifacts.origin import lineage_of, origin_of
+from houses.markdown import document
 from houses.models import House
-from houses.pages import in_house
+from houses.pages import PageRequest, in_house
 from houses.refusals import NotFound
 from threads.makes import environment_digests
 
@@ -53,18 +54,18 @@ def tree(request: HttpRequest, house: House, repository_id: str, path: str = "")
             for one in entries
         ],
         "stale": sorted(stale),
-        "readme": markdown_of(repository.bare.read(readme.oid, SHOWN)) if readme else "",
+        "readme": document(text_of(repository.bare.read(readme.oid, SHOWN)) or "") if readme else "",
         "history": history(repository.bare, head, folder, 5),
     }
     return render(request, "artifacts/tree.html", context)
 
 
 @in_house
-def file(request: HttpRequest, house: House, repository_id: str, path: str) -> HttpResponse:
+def file(request: PageRequest, house: House, repository_id: str, path: str) -> HttpResponse:
     """A file: its content first, then where it came from and whether that still holds."""
     repository = repository_of(repository_id)
     head = repository.head
-    commit = head_of(repository, request.GET.get("at", "")) or head
+    commit = version_of(repository, request.GET.get("at"))
     entry = repository.bare.entry(commit, path)
     if entry is not None and entry.is_folder:
         return redirect("tree", house.pk, repository.pk, path)
@@ -86,7 +87,7 @@ def file(request: HttpRequest, house: House, repository_id: str, path: str) -> H
         "downstream": origin["downstream"] if origin else [],
         "history": history(repository.bare, head, path, 12),
     }
-    if request.headers.get("HX-Target") == "pane":
+    if request.htmx.target == "pane":
         pane = {"pane_title": path.rpartition("/")[2], "pane_template": "artifacts/_file.html"}
         return render(request, "parts/pane.html", context | pane)
     return render(request, "artifacts/file.html", context)

@@ -17,14 +17,14 @@ from houses.refusals import Refused
 from houses.tenancy import inside, need_not_last
 from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
-from sandboxes.style import active_style
 from streams.client import Producer, StreamError, streams
 from streams.outbox import is_behind, relay
 from threads.commands import CANCELLED, COMPLETED, FAILED, LEASE, Command
 from threads.events import CommandOutput
 from threads.keeping import keep
-from threads.places import leave
+from threads.resolving import leave
 from threads.starting import start
+from threads.style import active_style
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
@@ -143,8 +143,8 @@ def _still_mine(command: Command) -> bool:
         need_not_last()
         mine = command.renew()
         command.refresh_from_db(fields=["stop_asked_by"])
-    if mine and command.stop_asked_by_id is not None and command.sandbox is not None:
-        command.sandbox.machine.stop(command.sandbox.ref, command.pk)
+    if mine and command.stop_asked_by_id is not None:
+        command.end_process()
     return mine
 
 
@@ -181,8 +181,7 @@ def _outcome(command: Command, ended: Exit) -> tuple[str, str]:
 
 def _give_up(command: Command, reason: str) -> None:
     """It is over: nothing of it goes on, and nothing of it is kept."""
-    if command.started_at is not None and command.sandbox is not None:
-        command.sandbox.machine.stop(command.sandbox.ref, command.pk)
+    command.end_process()
     with inside(command.house_id):
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:

@@ -1,14 +1,11 @@
 """What answers the doorbell: jobs that claim a row, and the sweep that rings again for whoever never came."""
 
-from typing import Any
-
 from django.db import connection
-from django.db.models.functions import Now
 
 from houses.tenancy import inside
-from threads.bell import ring_command, ring_make
 from threads.following import follow_aside
 from threads.models import Command, Make
+from threads.queues import ring_command, ring_make
 
 
 def drive(house_id: str, command_id: str) -> None:
@@ -20,8 +17,8 @@ def stop(house_id: str, command_id: str) -> None:
     """End the process of a command whose stop was asked for; its follower writes down that it ended."""
     with inside(house_id):
         command = Command.objects.unfinished().select_related("sandbox").filter(pk=command_id).first()
-    if command is not None and command.sandbox is not None and command.started_at is not None:
-        command.sandbox.machine.stop(command.sandbox.ref, command.pk)
+    if command is not None:
+        command.end_process()
 
 
 def advance(house_id: str, make_id: str) -> None:
@@ -38,7 +35,7 @@ def sweep() -> None:
         cursor.execute("SELECT kind, house_id, id FROM work_adrift()")
         adrift = cursor.fetchall()
     for kind, house_id, row_id in adrift:
-        rows: Any = Command.objects if kind == "command" else Make.objects
+        rows = Command.objects if kind == "command" else Make.objects
         with inside(house_id):
-            rows.filter(pk=row_id).update(rung_at=Now())
+            rows.rung(row_id)
         (ring_command if kind == "command" else ring_make)(house_id, row_id)

@@ -7,16 +7,15 @@ from artifacts.bare import Bare, Entry
 from artifacts.made import Made, words
 from artifacts.models import Repository
 from artifacts.paths import is_inside_repository
-from artifacts.repositories import author
+from artifacts.repositories import Landing, author
 from artifacts.tree import Snapshot
 from houses.tenancy import inside
-from sandboxes.models import Sandbox
 from sandboxes.provider import Exit, ProviderError
 from streams.events import few
 from streams.outbox import announce
-from threads.commands import COMPLETED, FAILED, Command
+from threads.commands import CANCELLED, COMPLETED, FAILED, Command
 from threads.events import ArtifactMade
-from threads.places import leave
+from threads.resolving import leave
 
 ANNOUNCED = 100  # files of one command that its thread is told of one by one; the rows tell of all
 
@@ -57,7 +56,7 @@ def _record(
             FAILED,
             "What it made was changed on the branch meanwhile: " + ", ".join(kept["conflicts"][:20]),
         )
-    by = command.stop_asked_by if status == "cancelled" and command.stop_asked_by else command.agent
+    by = command.stop_asked_by if status == CANCELLED and command.stop_asked_by else command.agent
     command.finish(status, by=by, reason=reason, exit_code=ended.code, **kept)
 
 
@@ -72,7 +71,7 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot) -> dict
     bare = repository.bare
     snapshot = bare.commit(seen.tree, parents, author(command.agent), f"$ {command.text}")
     bare.keep(f"{command.thread_id}/{command.pk}", snapshot)
-    Sandbox.objects.filter(pk=command.sandbox_id).update(snapshot=snapshot)
+    command.sandbox.keep(snapshot)
     changes = list(bare.changes(command.before_tree, seen.tree))
     named = few({"path": c.path, "change": c.kind, "old": c.old, "new": c.new} for c in changes)
     return {
@@ -100,7 +99,7 @@ def _hold(command: Command, repository: Repository, seen: Snapshot, *, whole: bo
     else:
         held = held | written
     if held != before:
-        Sandbox.objects.filter(pk=sandbox.pk).update(held=sandbox.holding(repository, held))
+        sandbox.hold(repository, held)
     return held
 
 
@@ -111,11 +110,25 @@ def _land(command: Command, repository: Repository, seen: Snapshot, held: set[st
     base = sandbox.base_tree
     tree = bare.edit(seen.tree, _entries(bare, base, held)) if held else seen.tree
     landing = repository.land(base, tree, by=command.agent, message=f"$ {command.text}", key=command.pk)
-    # The branch has all of it now, but for the conflicts: there the next landing compares with the old base again.
-    level = bare.edit(tree, _entries(bare, base, landing.conflicts)) if landing.conflicts else tree
-    if not getattr(landing, "replayed", False):
-        Sandbox.objects.filter(pk=command.sandbox_id).update(base_tree=level)
+    if landing.replayed:
+        level = _as_landed_before(bare, base, landing)
+    else:
+        # The branch has all of it now, but for the conflicts: there the next landing compares with the old base again.
+        level = bare.edit(tree, _entries(bare, base, landing.conflicts)) if landing.conflicts else tree
+    sandbox.note_landing(level)
     return {"landed": landing.commit if landing.changes else None, "conflicts": few(landing.conflicts)}
+
+
+def _as_landed_before(bare: Bare, base: str, landing: Landing) -> str:
+    """The base after a landing whose worker died before it was written down.
+
+    What landed is the tree of that time. Other commands may have gone on in it since: what they changed is not on the
+    branch, and called landed it never would be. So the base follows that commit alone, and only where nothing landed
+    over it: there it still is what the commit replaced.
+    """
+    present = bare.oids(base, [change.real for change in landing.changes])
+    followed = [change for change in landing.changes if present[change.real] == change.old]
+    return bare.edit(base, {change.real: bare.holding(landing.tree, change.real) for change in followed})
 
 
 def _entries(bare: Bare, tree: str, paths: Iterable[str]) -> dict[str, Entry | None]:

@@ -15,12 +15,11 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 
-from houses.credentials import Token
-from houses.refusals import Refused
 from houses.tenancy import inside
 from streams.bell import group_of
 from streams.client import AsyncStreams, StreamError
 from streams.door import HouseDoor
+from streams.refusals import Refusal
 from streams.wire import Caller
 from threads.models import Thread
 from threads.rendering import fragment
@@ -40,14 +39,13 @@ class LiveThread(AsyncJsonWebsocketConsumer):
         where = self.scope["url_route"]["kwargs"]
         query = dict(part.split("=", 1) for part in self.scope["query_string"].decode().split("&") if "=" in part)
         self.house_id, self.cursor = where["house"], query.get("after", "-1")
-        self.caller = await self._caller()
-        admitted = self.caller is not None and SEQ.fullmatch(self.cursor) is not None
-        stream_id = await _stream_of(self.house_id, where["thread"]) if admitted and await self._admitted() else None
-        if stream_id is None:
+        caller = await self._caller() if SEQ.fullmatch(self.cursor) else None
+        stream_id = await _stream_of(self.house_id, where["thread"]) if caller else None
+        if caller is None or stream_id is None:
             await self.accept()  # a browser learns a close code only from a socket that was open
             await self.close(NOT_YOURS)
             return
-        self.stream_id, self.rung = stream_id, asyncio.Event()
+        self.caller, self.stream_id, self.rung = caller, stream_id, asyncio.Event()
         self.streams = AsyncStreams(settings.STREAMS_URL, settings.STREAMS_KEY)
         await self.channel_layer.group_add(group_of(self.stream_id), self.channel_name)
         if self.cursor == "now":  # settled before the socket is open: whatever happens from then on is seen
@@ -82,7 +80,7 @@ class LiveThread(AsyncJsonWebsocketConsumer):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.rung.wait(), timeout=5)
             self.rung.clear()
-            if not await self._admitted():
+            if not await door.still(self.caller, self.house_id):
                 await self.close(GONE)
                 return
             with contextlib.suppress(StreamError):
@@ -105,21 +103,11 @@ class LiveThread(AsyncJsonWebsocketConsumer):
             return "-1"
 
     async def _caller(self) -> Caller | None:
-        sent = dict(self.scope["headers"]).get(b"authorization")
-        if sent is None:
-            user, key = self.scope.get("user"), self.scope["session"].session_key
-            signed_in = user is not None and user.is_authenticated
-            return Caller(False, str(user.pk), self.house_id, f"session {key}") if user and signed_in else None
         try:
-            bearer = sent.decode("latin-1").removeprefix("Bearer ").strip()
-            token = await database_sync_to_async(Token.objects.read, thread_sensitive=False)(bearer)
-        except Refused:
+            caller = await door.admit({**self.scope, "method": "GET", "house": self.house_id})
+        except Refusal:
             return None
-        mine = token.house_id == self.house_id
-        return Caller(False, str(token.agent_id), self.house_id, f"token {token.pk}") if mine else None
-
-    async def _admitted(self) -> bool:
-        return self.caller is not None and await door.still(self.caller, self.house_id)
+        return None if caller.internal else caller
 
 
 @partial(database_sync_to_async, thread_sensitive=False)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from artifacts.models import Repository
-from artifacts.paths import inside_repository
+from artifacts.paths import as_target
 from artifacts.plan import Plan
 from artifacts.steps import Step
 from houses.agents import Agent
@@ -20,15 +20,16 @@ from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Refused
+from sandboxes.machines import LIVE
 from sandboxes.models import Environment
 from streams.events import few
 from streams.outbox import announce
-from threads.bell import ring_make
-from threads.commands import COMPLETED, Command
+from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING, Command
 from threads.events import MakeFinished, MakePlanned
+from threads.queues import ring_make
 from threads.thread import Thread
 
-RUNNING, DONE, FAILED, CANCELLED = "running", "completed", "failed", "cancelled"
+STATUSES = (RUNNING, COMPLETED, FAILED, CANCELLED)
 
 
 class MakeQuerySet(models.QuerySet["Make"]):
@@ -37,9 +38,13 @@ class MakeQuerySet(models.QuerySet["Make"]):
     def running(self) -> Self:
         return self.filter(status=RUNNING)
 
+    def rung(self, make_id: str) -> None:
+        """Somebody was called for it again."""
+        self.filter(pk=make_id).update(rung_at=Now())
+
     def begin(self, thread: Thread, target: str, *, by: Agent) -> "Make":
         """Plan, tell, and start. Raises what the plan refuses: an unknown target, a cycle, an edited file."""
-        target = inside_repository(target.strip().removeprefix("./"))
+        target = as_target(target)
         environment = thread.resolve_environment()
         same = self.running().filter(thread=thread, target=target).first()
         if same is not None:  # a double click is one make
@@ -72,9 +77,7 @@ class Make(models.Model):
     target = models.TextField()
     planned = models.JSONField(db_default=[], default=list)  # keys of the steps that may have to run
     started = models.JSONField(db_default=[], default=list)  # keys of those that did
-    status = models.TextField(
-        default=RUNNING, db_default=RUNNING, choices=[(s, s) for s in (RUNNING, DONE, FAILED, CANCELLED)]
-    )
+    status = models.TextField(default=RUNNING, db_default=RUNNING, choices=[(status, status) for status in STATUSES])
     reason = models.TextField(default="", db_default="", blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -85,9 +88,7 @@ class Make(models.Model):
     class Meta:
         db_table = "makes"
         constraints = [
-            models.CheckConstraint(
-                name="a_make_runs_or_is_over", condition=Q(status__in=[RUNNING, DONE, FAILED, CANCELLED])
-            ),
+            models.CheckConstraint(name="a_make_runs_or_is_over", condition=Q(status__in=STATUSES)),
             models.UniqueConstraint(name="makes_house_id", fields=["house", "id"]),
             models.UniqueConstraint(
                 name="one_make_of_a_target_at_a_time", fields=["thread", "target"], condition=Q(status=RUNNING)
@@ -134,7 +135,7 @@ class Make(models.Model):
                 make._finish(FAILED, refused.detail)
             return
         if not ready and not busy:
-            make._finish(FAILED if rest else DONE, rest)
+            make._finish(FAILED if rest else COMPLETED, rest)
 
     @transaction.atomic
     def stop(self, *, by: Agent) -> None:
@@ -179,7 +180,7 @@ class Make(models.Model):
         self.status, self.reason, self.finished_at = status, reason, timezone.now()
         self.save(update_fields=["status", "reason", "finished_at"])
         ran = Command.objects.filter(make=self, started_at__isnull=False).count()
-        spared = len(set(self.planned) - set(self.started)) if status == DONE else 0
+        spared = len(set(self.planned) - set(self.started)) if status == COMPLETED else 0
         finished = MakeFinished(
             make_id=self.pk, target=self.target, status=status, ran=ran, spared=spared, reason=reason
         )
@@ -187,7 +188,7 @@ class Make(models.Model):
         for child in self.thread.children.filter(commands__make=self).distinct():
             child.close(by=self.agent)
         # A step lets its own machine go; these are what a worker that died just then left behind.
-        rested = self.commands.exclude(status__in=["queued", "running"]).filter(sandbox__status="live")
+        rested = self.commands.over().filter(sandbox__status=LIVE)
         for command in rested.select_related("sandbox"):
             if command.sandbox is not None:
                 transaction.on_commit(command.sandbox.destroy)

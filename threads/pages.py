@@ -12,14 +12,16 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
 from houses.coming_in import agent_of
+from houses.finding import found
 from houses.models import House
-from houses.pages import in_house
-from houses.refusals import NotFound, Refused
+from houses.pages import PageRequest, in_house
+from houses.refusals import Refused
 from sandboxes.models import Environment
 from streams.client import StreamError
 from threads import file_pages, work_pages
 from threads.models import Command, Thread
 from threads.reading import around, before
+from threads.work_pages import done
 
 BUSY = Exists(Command.objects.unfinished().filter(thread=OuterRef("pk")))
 RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
@@ -52,109 +54,100 @@ def threads(request: HttpRequest, house: House) -> HttpResponse:
 
 
 @in_house
-def thread(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
+def thread(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     """The log, live, from its end; or from around one entry (`?at=`), or the page before one (`?before=`)."""
-    found = thread_of(thread_id)
+    one = thread_of(thread_id)
     try:
-        log = before(found, request.GET["before"]) if "before" in request.GET else around(found, request.GET.get("at"))
+        log = before(one, request.GET["before"]) if "before" in request.GET else around(one, request.GET.get("at"))
     except StreamError:
         detail = "The log cannot be read right now; what is said here still arrives. Try again in a moment."
         return render(
-            request, "threads/thread.html", _shown(house, found) | {"detail": detail, "last_seq": "-1"}, status=503
+            request, "threads/thread.html", _shown(house, one) | {"detail": detail, "last_seq": "-1"}, status=503
         )
-    address = reverse("thread", args=[house.pk, found.pk])
+    address = reverse("thread", args=[house.pk, one.pk])
     context = {"log": log.html, "earlier": f"{address}?before={log.earlier}" if log.earlier else ""}
-    if request.headers.get("HX-Request") and "before" in request.GET:
+    if request.htmx and "before" in request.GET:
         return render(request, "threads/_entries.html", context)
-    return render(request, "threads/thread.html", _shown(house, found) | context | {"last_seq": log.last_seq})
+    return render(request, "threads/thread.html", _shown(house, one) | context | {"last_seq": log.last_seq})
 
 
-def _shown(house: House, found: Thread) -> dict[str, Any]:
-    environment = _environment(found)
+def _shown(house: House, one: Thread) -> dict[str, Any]:
+    environment = _environment(one)
     return {
         "house": house,
-        "thread": found,
-        "parent": found.parent_thread,
-        "children": list(found.children.order_by("-created_at")[:30]),
+        "thread": one,
+        "parent": one.parent_thread,
+        "children": list(one.children.order_by("-created_at")[:30]),
         "environment": environment and {"name": environment.name, "network": environment.config.get("network", False)},
         "upload": environment and reverse("upload", args=[house.pk, environment.config["repository"]]),
-        "socket": f"/ws/threads/{house.pk}/{found.pk}",
+        "socket": f"/ws/threads/{house.pk}/{one.pk}",
     }
 
 
-def _environment(found: Thread) -> Environment | None:
+def _environment(one: Thread) -> Environment | None:
     try:
-        return found.resolve_environment()
+        return one.resolve_environment()
     except Refused:
         return None
 
 
 @in_house
 @require_POST
-def composer(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
+def composer(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     """Plain text says, a leading `$` runs, `make PATH` makes."""
-    found, by, text = thread_of(thread_id), agent_of(request), request.POST.get("text", "").strip()
+    one, by, text = thread_of(thread_id), agent_of(request), request.POST.get("text", "").strip()
     if command := RUN.fullmatch(text):
-        found.run(command[1], by=by)
+        one.run(command[1], by=by)
     elif target := MAKE.fullmatch(text):
-        found.make(target[1], by=by)
+        one.make(target[1], by=by)
     else:
-        found.say(text, by=by)
-    return _done(request, house, found)
+        one.say(text, by=by)
+    return done(request, one)
 
 
 @in_house
 @require_POST
-def thread_pin(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    found = thread_of(thread_id)
-    (found.pin if request.POST.get("pinned") else found.unpin)(by=agent_of(request))
-    return _done(request, house, found)
+def thread_pin(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    one = thread_of(thread_id)
+    (one.pin if request.POST.get("pinned") else one.unpin)(by=agent_of(request))
+    return done(request, one)
 
 
 @in_house
 @require_POST
-def thread_name(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    found = thread_of(thread_id)
-    found.rename(request.POST.get("name", ""), by=agent_of(request))
-    return _done(request, house, found)
+def thread_name(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    one = thread_of(thread_id)
+    one.rename(request.POST.get("name", ""), by=agent_of(request))
+    return done(request, one)
 
 
 @in_house
 @require_POST
-def thread_tags(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    found = thread_of(thread_id)
-    found.tag(request.POST.get("tags", "").split(","), by=agent_of(request))
-    return _done(request, house, found)
+def thread_tags(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    one = thread_of(thread_id)
+    one.tag(request.POST.get("tags", "").split(","), by=agent_of(request))
+    return done(request, one)
 
 
 @in_house
 @require_POST
-def thread_closed(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    found = thread_of(thread_id)
-    (found.close if request.POST.get("closed") else found.reopen)(by=agent_of(request))
-    return _done(request, house, found)
+def thread_closed(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    one = thread_of(thread_id)
+    (one.close if request.POST.get("closed") else one.reopen)(by=agent_of(request))
+    return done(request, one)
 
 
 @in_house
 @require_POST
-def thread_stop(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    found = thread_of(thread_id)
-    found.stop(by=agent_of(request))
-    return _done(request, house, found)
+def thread_stop(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    one = thread_of(thread_id)
+    one.stop(by=agent_of(request))
+    return done(request, one)
 
 
 def thread_of(thread_id: str) -> Thread:
-    found = Thread.objects.select_related("parent_thread").filter(pk=thread_id).first()
-    if found is None:
-        raise NotFound("There is no such thread in this house.")
-    return found
-
-
-def _done(request: HttpRequest, house: House, found: Thread) -> HttpResponse:
-    """A page without scripts comes back to the thread; with them, the stream brings what happened."""
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204)
-    return redirect("thread", house.pk, found.pk)
+    threads = Thread.objects.select_related("parent_thread")
+    return found(threads, "There is no such thread in this house.", pk=thread_id)
 
 
 HERE = "houses/<str:house_id>/"

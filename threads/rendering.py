@@ -15,10 +15,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from houses.markdown import prose
 from houses.models import Agent, House
-from houses.tenancy import inside
 from threads.ansi import coloured
-from threads.markdown import prose
 
 logger = logging.getLogger(__name__)
 KEPT = 4096  # rendered events per process
@@ -50,12 +49,6 @@ class Piece:
             return f'<div data-into="#{place}" data-else-log>{self.html}</div>'
         tag = "footer" if self.slot == "foot" else "span"
         return f'<div data-replace="#{place}"><{tag} class="{self.slot}" id="{place}">{self.html}</{tag}></div>'
-
-
-def fragments(events: list[dict[str, Any]], house_id: str) -> list[dict[str, str]]:
-    """What a socket sends for some events."""
-    with inside(house_id):
-        return [{"seq": e["seq"], "type": e["type"], "html": fragment(e, house_id)} for e in events]
 
 
 def fragment(event: dict[str, Any], house: House | str) -> str:

@@ -15,7 +15,7 @@ from sandboxes.provider import Exec
 from streams.outbox import announce
 from threads.commands import LEASE, Command
 from threads.events import CommandStarted
-from threads.places import place_of
+from threads.resolving import place_of
 
 PROGRESS = [
     "status", "stop_asked_by", "started_at", "before_tree", "overlapped", "handed",

@@ -1,4 +1,4 @@
-"""Threads: durable, shared logs (seed 003, table `threads`)."""
+"""Threads: durable, shared logs."""
 
 from typing import Self
 
@@ -8,11 +8,13 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from artifacts.models import Derivation, Repository
+from artifacts.paths import as_target
 from houses.agents import Agent
 from houses.constraints import HouseOwned, References, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
-from houses.refusals import Invalid
+from houses.refusals import Invalid, NotFound
 from houses.titles import one_line
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
@@ -39,6 +41,26 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
     def on(self, sandbox: Sandbox) -> Self:
         """Everybody who works in that tree."""
         return self.filter(sandbox=sandbox)
+
+    def for_target(self, repository: Repository, target: str, *, by: Agent) -> "Thread":
+        """Where to make a file: in the thread that made it before, else in a new one."""
+        target = as_target(target)
+        row = Derivation.objects.of(repository).filter(path=target).first()
+        before = self.filter(pk=row.thread_id).first() if row else None
+        while before and before.parent_thread:  # a step's own thread was closed with its make
+            before = before.parent_thread
+        if before and not before.is_closed and before.resolve_environment().config.get("repository") == repository.pk:
+            return before
+        environment = self._environment_on(repository)
+        return self.open_in(repository.house, by=by, name=f"make {target}", environment=environment)
+
+    @staticmethod
+    def _environment_on(repository: Repository) -> Environment:
+        fitting = Environment.objects.filter(config__repository=repository.pk).order_by("created_at")
+        environment = fitting.filter(pk=repository.house.default_environment_id).first() or fitting.first()
+        if environment is None:
+            raise NotFound(f"No environment has {repository.name} on it; describe one under Settings → Environments.")
+        return environment
 
     @transaction.atomic
     def open_in(

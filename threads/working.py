@@ -10,9 +10,9 @@ from houses.places import House
 from houses.refusals import Refused
 from sandboxes.models import Environment
 from streams.outbox import announce
-from threads.bell import ring_command
 from threads.conversation import Told, checked_text
 from threads.events import CommandQueued
+from threads.queues import ring_command
 
 if TYPE_CHECKING:
     from threads.commands import Command

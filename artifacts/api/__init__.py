@@ -4,7 +4,7 @@ from django.urls import path
 
 from artifacts.api.files import FileView
 from artifacts.api.repositories import OneRepositoryView, RepositoriesView, TreeView
-from artifacts.api.stories import DerivationsView, LineageView
+from artifacts.api.stories import DerivationsView
 
 urlpatterns = [
     path("houses/<slug:house>/repositories/", RepositoriesView.as_view()),
@@ -12,5 +12,4 @@ urlpatterns = [
     path("houses/<slug:house>/repositories/<slug:repository>/tree/", TreeView.as_view()),
     path("houses/<slug:house>/repositories/<slug:repository>/files/<path:path>", FileView.as_view()),
     path("houses/<slug:house>/repositories/<slug:repository>/derivations/", DerivationsView.as_view()),
-    path("houses/<slug:house>/repositories/<slug:repository>/lineage/", LineageView.as_view()),
 ]

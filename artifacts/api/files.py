@@ -11,11 +11,12 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from artifacts.api.repositories import COMMIT, RepositoryView, version_of
-from houses.api.bodies import LARGEST_FILE, at_most
+from artifacts.api.repositories import RepositoryView
+from artifacts.finding import COMMIT, version_of
+from houses.api.bodies import at_most
 from houses.api.schema import operation
 from houses.api.view import Strict
-from houses.refusals import NotFound
+from houses.refusals import LARGEST_FILE, NotFound
 
 BYTES = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
 REPLACING = OpenApiParameter(

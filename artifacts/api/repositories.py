@@ -1,6 +1,5 @@
 """Repositories and the folders in them."""
 
-import re
 from typing import Any
 
 from rest_framework import serializers
@@ -8,12 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from artifacts.bare import Entry
+from artifacts.finding import COMMIT, repository_of, version_of
 from artifacts.models import Repository
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, answers, found
-from houses.refusals import NotFound
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from houses.api.view import HouseView, Strict, answer, answers
 
 
 class RepositorySerializer(serializers.Serializer[Any]):
@@ -65,10 +62,13 @@ class TreeQuery(Strict):
 
 
 class RepositoriesView(HouseView):
+    stays_inside = False  # nothing is held while a repository arrives
+
     @operation("list_repositories", "repositories", gives=RepositorySerializer(many=True))
     def get(self, request: Request, house: str) -> Response:
         """The house's repositories, by name."""
-        return answers(RepositorySerializer, Repository.objects.order_by("name"))
+        with self.inside():
+            return answers(RepositorySerializer, Repository.objects.order_by("name"))
 
     @operation(
         "create_repository", "repositories", takes=NewRepositorySerializer, gives=RepositorySerializer, status=201
@@ -77,8 +77,9 @@ class RepositoriesView(HouseView):
         """A new repository, empty or with everything that is elsewhere."""
         new = self.sent(NewRepositorySerializer)
         repository = Repository.objects.create_in(self.house, new["name"], by=self.agent, source=new["source"] or None)
-        repository.refresh_from_db()
-        return answer(RepositorySerializer, repository, 201)
+        with self.inside():
+            repository.refresh_from_db()
+            return answer(RepositorySerializer, repository, 201)
 
 
 class RepositoryView(HouseView):
@@ -86,7 +87,7 @@ class RepositoryView(HouseView):
 
     @property
     def repository(self) -> Repository:
-        return found(Repository.objects.all(), pk=self.kwargs["repository"])
+        return repository_of(self.kwargs["repository"])
 
 
 class OneRepositoryView(RepositoryView):
@@ -104,15 +105,6 @@ class TreeView(RepositoryView):
         commit, folder = version_of(one, query.get("at")), query["path"].strip("/")
         entries = [_told(one, entry) for entry in one.bare.listing(commit, folder)]
         return Response({"commit": commit, "path": folder, "entries": entries})
-
-
-def version_of(repository: Repository, at: str | None) -> str:
-    """The commit that was asked for, or the newest one."""
-    if at is None:
-        return repository.head
-    if not COMMIT.fullmatch(at):
-        raise NotFound(f"There is no commit {at[:40]!r} in this repository.")
-    return repository.bare.lookup(at).oid
 
 
 def shown(path: str) -> str:

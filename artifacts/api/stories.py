@@ -1,4 +1,4 @@
-"""Where files come from, what was made of them, and whether that still holds."""
+"""What was made in a repository, of what, and by whom. Whether it still holds is asked in `threads.api.stories`."""
 
 from typing import Any
 
@@ -7,15 +7,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from artifacts.api.repositories import RepositoryView, shown
+from artifacts.api.repositories import RepositoryView
 from artifacts.derivations import DECLARED, EDITED, FRESH, MISSING, OBSERVED, STALE
 from artifacts.models import Derivation, Input
-from artifacts.story import SOURCE
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
-from houses.api.view import Strict
-
-STATES = (FRESH, STALE, EDITED, MISSING, SOURCE)
 
 
 class InputSerializer(serializers.Serializer[Any]):
@@ -64,32 +60,6 @@ class DerivationQuery(PageQuery):
     from_path = serializers.CharField(required=False, help_text="What is made from this file.")
 
 
-class PathQuery(Strict):
-    """Which file."""
-
-    path = serializers.CharField()
-
-
-class DrawnSerializer(serializers.Serializer[Any]):
-    """A file of a lineage."""
-
-    path = serializers.CharField()
-    oid = serializers.CharField(allow_null=True)
-    state = serializers.ChoiceField(STATES)
-    command = serializers.CharField(allow_blank=True)
-
-
-class LineageSerializer(serializers.Serializer[Any]):
-    """What a file was made from and what was made from it, all the way."""
-
-    nodes = DrawnSerializer(many=True)
-    edges = serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField(), min_length=2, max_length=2),
-        help_text="Pairs: an input, and what was made of it.",
-    )
-    is_cut = serializers.BooleanField(help_text="Whether there was more than is drawn.")
-
-
 class DerivationsView(RepositoryView):
     @operation("list_derivations", "making", query=DerivationQuery, gives=DerivationPageSerializer)
     def get(self, request: Request, house: str, repository: str) -> Response:
@@ -100,13 +70,3 @@ class DerivationsView(RepositoryView):
         if "from_path" in query:
             rows = rows.filter(Exists(Input.objects.filter(derivation=OuterRef("pk"), path=query["from_path"])))
         return page(rows, DerivationSerializer, query, by="made_at")
-
-
-class LineageView(RepositoryView):
-    @operation("get_lineage", "making", query=PathQuery, gives=LineageSerializer)
-    def get(self, request: Request, house: str, repository: str) -> Response:
-        """The files around a file, and the edges between them."""
-        lineage = self.repository.lineage(self.asked(PathQuery)["path"])
-        nodes = [{"path": shown(n.path), "oid": n.oid, "state": n.state, "command": n.command} for n in lineage.nodes]
-        edges = [[shown(source), shown(made)] for source, made in lineage.edges]
-        return Response({"nodes": nodes, "edges": edges, "is_cut": lineage.is_cut})

@@ -8,9 +8,7 @@ from typing import IO, Any, Protocol
 from django.conf import settings
 from rest_framework.parsers import BaseParser
 
-from houses.refusals import Invalid, TooLarge
-
-LARGEST_FILE = 64 * 1024 * 1024  # bytes
+from houses.refusals import LARGEST_FILE, Invalid, TooLarge
 
 
 class Readable(Protocol):

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,8 +10,10 @@ from rest_framework.response import Response
 from houses.agents import BOT, HUMAN, RUNTIMES
 from houses.api.houses import KINDS, AgentSerializer
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, answers, found
+from houses.api.view import HouseView, Strict, answer, answers
 from houses.arrivals import welcome_bot, welcome_person
+from houses.credentials import sign_in_address
+from houses.finding import found
 from houses.models import Member
 from houses.places import MEMBER, OWNER
 
@@ -71,7 +72,7 @@ class MembersView(HouseView):
             member, secret = welcome_bot(self.house, new["name"], new["runtime"], by=self.agent), None
         else:
             member, secret = welcome_person(self.house, new["email"], name=new["name"], role=new["role"], by=self.agent)
-        link = f"{settings.ARBE_URL}/sign-in/{secret}/" if secret else None
+        link = sign_in_address(secret) if secret else None
         return Response({**MemberSerializer(member).data, "sign_in_link": link}, status=201)
 
 

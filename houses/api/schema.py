@@ -37,7 +37,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        told = "A token opens one house: make one under Settings → Members."
+        told = "A token opens one house: people make them under their name, and for bots under Settings → Members."
         return {"type": "http", "scheme": SCHEME, "description": told}
 
 

@@ -7,7 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, answers, found
+from houses.api.view import HouseView, Strict, answer, answers
+from houses.finding import found
 from houses.models import Secret
 from houses.secrets import LONGEST
 

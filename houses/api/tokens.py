@@ -9,7 +9,8 @@ from rest_framework.response import Response
 
 from houses.api.houses import AgentSerializer
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answers, found
+from houses.api.view import HouseView, Strict, answers
+from houses.finding import found
 from houses.models import Member, Token
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,7 +19,6 @@ from houses.places import House
 from houses.refusals import NotFound
 from houses.tenancy import inside
 
-Row = TypeVar("Row", bound=Model)
 Method = Callable[..., Any]
 
 
@@ -95,14 +93,6 @@ class HouseView(AgentView):
                 return method(*args, **kwargs)
 
         return answer
-
-
-def found(rows: QuerySet[Row], **which: Any) -> Row:
-    """The row, or the refusal that is the same for what is not there and what is not yours."""
-    row = rows.filter(**which).first()
-    if row is None:
-        raise NotFound
-    return row
 
 
 def answer(shape: type[BaseSerializer[Any]], what: Any, status: int = 200) -> Response:

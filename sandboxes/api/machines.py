@@ -8,7 +8,8 @@ from rest_framework.response import Response
 
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
-from houses.api.view import HouseView, answer, found
+from houses.api.view import HouseView, answer
+from houses.finding import found
 from sandboxes.machines import DEAD, LIVE, PENDING
 from sandboxes.models import Sandbox
 

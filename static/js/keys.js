@@ -1,5 +1,5 @@
 // Keyboard first. Nothing fires while someone is typing.
-const GO = { i: "inbox", f: "files", m: "made", t: "threads", s: "settings" };
+const GO = { f: "files", m: "made", t: "threads", s: "settings" };
 let leading = 0;
 
 function typing(target) {

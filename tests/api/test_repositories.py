@@ -129,6 +129,15 @@ def test_a_plan_says_what_would_run_and_a_make_runs_it(api, kitchen, report, fil
     assert api.ok("PUT", f"{thread}makes/{make['id']}/stop/")["status"] == "cancelled"
 
 
+def test_a_file_is_made_where_it_was_made_before_or_in_a_new_thread(api, kitchen, report, files):
+    api.ok("PUT", files + "data.csv", b"1\n2\n3\n")
+    makes = f"repositories/{kitchen['repository']}/makes/"
+    make = api.ok("POST", makes, {"target": "./report.md"}, 201)
+    assert (make["target"], make["planned"]) == ("report.md", 1)
+    assert api.ok("GET", f"threads/{make['thread']}/")["name"] == "make report.md"
+    assert api.refused("POST", makes, {"target": "nothing"}) == (404, "unknown_target")
+
+
 def test_what_nobody_made_cannot_be_made(api, kitchen):
     thread = f"threads/{kitchen['thread']}/"
     assert api.refused("GET", thread + "plan/?target=nothing") == (404, "unknown_target")

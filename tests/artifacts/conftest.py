@@ -1,7 +1,7 @@
 import pytest
 
 from houses.tenancy import inside
-from tests.artifacts.bench import Bench
+from tests.artifacts.workbench import Bench
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def tree_with(bare, **files):
 def put(bare, edits, message="Change"):
     head = bare.head("main")
     tree = bare.edit(bare.tree_of(head), edits)
-    bare.set_branch("main", bare.commit(tree, [head], ADA, message))
+    bare.set_branch("main", bare.commit(tree, [head], ADA, message), head)
     return bare.head("main")
 
 

@@ -1,6 +1,9 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 
-from artifacts.bare import Author, Bare
+from artifacts.bare import Author, Bare, Moved
 from artifacts.models import Derivation, Repository
 from artifacts.paths import OutsideRepository
 from artifacts.repositories import NameTaken, Overtaken
@@ -78,7 +81,7 @@ def test_a_landing_merges_and_happens_once(bench, bo):
     assert bench.repository.read("a") == b"one\n2\n3\n4\nsix\n"
     assert {change.path for change in landing.changes} == {"a", "new"}
     bench.write(by=bo, a="something else\n")
-    assert bench.repository.land(base, theirs, by=bench.by, message="$ x", key="c1") == landing
+    assert bench.repository.land(base, theirs, by=bench.by, message="$ x", key="c1") == replace(landing, replayed=True)
     assert bench.repository.read("a") == b"something else\n"
 
 
@@ -96,11 +99,12 @@ def test_a_conflict_is_told_and_the_rest_lands(bench, bo):
     assert (bench.repository.read("a"), bench.repository.read("b")) == (b"bo\n", b"y")
 
 
-def test_an_imported_repository_brings_its_story(bench, oak, ada):
+def test_an_imported_repository_brings_its_story(bench, oak, ada, tmp_path):
     ada.is_operator = True
     bench.write(data="1")
     bench.run("sum data > out", reads=["data"], out="one")
-    copy = Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
+    shutil.copytree(bench.repository.folder, tmp_path / "elsewhere.git")
+    copy = Repository.objects.create_in(oak, "copy", by=ada, source=str(tmp_path / "elsewhere.git"))
     row = Derivation.objects.of(copy).get()
     assert (row.path, row.command, row.made_by, row.thread_id) == ("out", "sum data > out", ada, "")
     copy.write("data", b"2", by=ada)
@@ -127,12 +131,45 @@ def test_claims_of_elsewhere_are_only_claims(oak, ada, cy, tmp_path):
         assert (row.path, row.made_by, row.made_by_name, row.environment, row.state) == ("a", None, "Cy", "", "missing")
 
 
-def test_folders_of_the_server_are_for_its_operators(bench, oak, ada):
+def test_half_a_character_in_a_claim_is_no_obstacle(oak, ada, tmp_path):
+    from artifacts.notes import append
+
+    bare = Bare.create(tmp_path / "x.git", Author("x", "x"))
+    head = bare.head("main")
+    recipe = {"kind": "command", "command": "echo HALF"}
+    append(bare, head, [{"path": "a", "oid": "a" * 40, "recipe": recipe, "name": "HALF"}], bare.lookup(head).author)
+    note = bare.repo.lookup_note(head, "refs/notes/arbe").message.replace("HALF", r"\ud800 \u0000")
+    who = bare.lookup(head).author.signature
+    bare.repo.create_note(note, who, who, head, "refs/notes/arbe", True)
+    ada.is_operator = True
+    with inside(oak, ada):
+        copy = Repository.objects.create_in(oak, "copy", by=ada, source=str(bare.path))
+        (row,) = Derivation.objects.of(copy)
+        assert (row.command, row.made_by_name) == ("echo ? ", "? ")
+
+
+def test_a_branch_that_moved_meanwhile_is_not_set_back(bench):
+    head = bench.repository.head
+    bench.write(a="1")
+    after = bench.repository.head
+    stale = bench.bare.commit(bench.bare.empty(), [head], Author("x", "x"), "late")
+    for expect in (head, None):
+        with pytest.raises(Moved):
+            bench.bare.set_branch("main", stale, expect)
+    with pytest.raises(Moved):
+        bench.bare.set_branch("nowhere", stale, head)
+    assert bench.repository.head == after
+
+
+def test_folders_of_the_server_are_for_its_operators(bench, oak, ada, tmp_path):
     with pytest.raises(CannotImport):
+        Repository.objects.create_in(oak, "copy", by=ada, source=str(tmp_path))
+    ada.is_operator = True
+    with pytest.raises(CannotImport, match="keeps its own files"):
         Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
 
 
-def test_folders_of_the_server_can_be_closed_to_operators_too(bench, oak, ada, settings):
+def test_folders_of_the_server_can_be_closed_to_operators_too(oak, ada, settings, tmp_path):
     ada.is_operator, settings.LOCAL_IMPORTS = True, False
     with pytest.raises(CannotImport):
-        Repository.objects.create_in(oak, "copy", by=ada, source=str(bench.repository.folder))
+        Repository.objects.create_in(oak, "copy", by=ada, source=str(tmp_path))

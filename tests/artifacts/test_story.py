@@ -27,6 +27,12 @@ def test_why_names_the_file_both_ids_the_commit_and_the_person(chain, bo):
     assert [r.kind for r in why.reasons] == ["upstream"]
 
 
+def test_a_commit_from_elsewhere_that_is_signed_by_somebody_next_door_is_not_theirs(chain, cy):
+    chain.repository.write("weather", b"w2", by=cy)
+    (cause,) = chain.repository.why("report").causes
+    assert (cause.author_id, cause.author) == (None, "Cy")
+
+
 def test_why_of_a_fresh_file_tells_where_it_comes_from(chain):
     why = chain.repository.why("monthly")
     assert (why.state, why.causes, why.downstream) == ("fresh", (), ("report",))
@@ -67,3 +73,8 @@ def test_a_large_lineage_is_cut(chain):
     lineage = chain.repository.lineage("report", limit=4)
     assert lineage.is_cut
     assert len(lineage.nodes) == 4
+
+
+def test_the_lineage_knows_that_an_environment_changed(chain):
+    lineage = chain.repository.lineage("monthly", {"env": "2"})
+    assert [node.state for node in lineage.nodes] == ["stale", "stale", "source"]

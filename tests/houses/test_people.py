@@ -156,3 +156,20 @@ def test_no_arrival_without_an_owner(in_house, bo):
 def test_a_bot_needs_a_name_and_a_known_runtime(in_house, ada, name, runtime):
     with pytest.raises(Invalid):
         welcome_bot(in_house, name, runtime, by=ada)
+
+
+def test_somebody_is_renamed_and_an_empty_name_changes_nothing(ada):
+    ada.rename(" Ada \n Lovelace ")
+    ada.rename(" ")
+    ada.refresh_from_db()
+    assert ada.name == "Ada Lovelace"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("", "a long and winding road"), ("correct horse battery staple", "short")], ids=["old", "new"]
+)
+def test_a_password_is_changed_by_whoever_knows_the_old_one_and_to_a_good_one(ada, old, new):
+    with pytest.raises(Invalid):
+        ada.change_password(old, new)
+    ada.refresh_from_db()
+    assert ada.check_password("correct horse battery staple")

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from arbe import ground
+from arbe import server_folders
 from arbe.accounts import Account
 from arbe.postgres import Postgres, PostgresRefused
 from arbe.redis_server import Redis
@@ -95,28 +95,28 @@ def test_redis_keeps_what_it_was_told_and_asks_for_its_password(folder):
 
 
 def test_a_folder_that_the_account_may_not_enter_is_kept_elsewhere(folder, monkeypatch):
-    monkeypatch.setattr(ground, "ELSEWHERE", folder / "elsewhere")
+    monkeypatch.setattr(server_folders, "ELSEWHERE", folder / "elsewhere")
     closed = folder / "home"
     closed.mkdir(mode=0o700)
     account = Account(os.getuid() + 4321, os.getgid() + 4321)
-    monkeypatch.setattr(ground.os, "chown", lambda *_: None)
+    monkeypatch.setattr(server_folders.os, "chown", lambda *_: None)
     assert not account.can_enter(closed)
 
-    found = ground.owned_folder(closed / "data", account)
+    found = server_folders.owned_folder(closed / "data", account)
     assert found.parent == folder / "elsewhere"
     assert (closed / "data").resolve() == found
-    assert ground.owned_folder(closed / "data", account) == found, "the next start finds it again"
+    assert server_folders.owned_folder(closed / "data", account) == found, "the next start finds it again"
     assert closed.stat().st_mode & 0o777 == 0o700, "and nobody's folder was opened for it"
 
 
 def test_programs_that_the_account_may_not_enter_are_copied_once(folder, monkeypatch):
-    monkeypatch.setattr(ground, "ELSEWHERE", folder / "elsewhere")
+    monkeypatch.setattr(server_folders, "ELSEWHERE", folder / "elsewhere")
     package: Path = folder / "closed" / "server"
     (package / "bin").mkdir(parents=True)
     (package / "bin" / "run").write_text("it")
     (package.parent).chmod(0o700)
     account = Account(os.getuid() + 4321, os.getgid() + 4321)
 
-    copied = ground.installed(package, "server.libs", account)
+    copied = server_folders.installed(package, "server.libs", account)
     assert (copied / "bin" / "run").read_text() == "it"
-    assert ground.installed(package, "server.libs", account) == copied
+    assert server_folders.installed(package, "server.libs", account) == copied

@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from arbe import children, leftovers, wardens
-from arbe.journal import Journal
-from arbe.kept import Kept
-from arbe.supervisor import Failed, Supervisor
+from arbe import children, leftovers
+from arbe.console import Console
+from arbe.supervisor import Failed, Kept, Supervisor
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -21,10 +20,10 @@ STUBBORN = (
 
 @pytest.fixture
 def supervisor(tmp_path):
-    made = Supervisor(Journal(tmp_path / "arbe.log", colour=False))
+    made = Supervisor(Console(tmp_path / "arbe.log", colour=False))
     yield made
     made.end(made.kept, 0)
-    made.journal.close()
+    made.console.close()
 
 
 def python(name: str, script: str) -> Kept:
@@ -36,7 +35,7 @@ def tick_until(supervisor: Supervisor, text: str, times: int = 1) -> str:
     log = ""
     while time.monotonic() < deadline:
         supervisor.tick()
-        log = (supervisor.journal.file).read_text()
+        log = (supervisor.console.file).read_text()
         if len(re.findall(text, log)) >= times:
             return log
     raise AssertionError(f"{text!r} was never said:\n{log}")
@@ -56,7 +55,7 @@ def test_who_does_not_end_is_killed(supervisor):
     process = supervisor.kept[0].process
     supervisor.end(supervisor.kept, 0.2)
     assert process.returncode == -signal.SIGKILL
-    assert "did not end within 0.2 s and is killed" in supervisor.journal.file.read_text()
+    assert "did not end within 0.2 s and is killed" in supervisor.console.file.read_text()
 
 
 def test_a_step_that_fails_stops_the_start(supervisor):
@@ -65,7 +64,7 @@ def test_a_step_that_fails_stops_the_start(supervisor):
 
 
 def test_a_log_line_does_not_steer_the_terminal(supervisor, capsys):
-    supervisor.journal.say("rude", "\x1b[2Jgone\r\nsecond")
+    supervisor.console.say("rude", "\x1b[2Jgone\r\nsecond")
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -90,14 +89,3 @@ def test_leftovers_of_a_killed_start_are_ended(tmp_path):
         assert leftovers.end(tmp_path / "processes", patience=2) == 1
         assert left.wait(5) == -signal.SIGTERM
     assert leftovers.end(tmp_path / "processes") == 0
-
-
-def test_at_the_end_running_commands_are_stopped(tmp_path):
-    folder = tmp_path / "sandbox" / "processes" / "1"
-    folder.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE) as warden:
-        warden.stdout.readline()
-        (folder / "warden.pid").write_text(leftovers.lifetimes.name(warden.pid))
-        assert wardens.end_all(tmp_path, patience=0.1) == 1
-        assert warden.wait(5) == -signal.SIGKILL
-    assert (folder / "stop").exists(), "so that it reads as stopped and not as lost"

@@ -61,7 +61,7 @@ def test_a_path_outside_the_repository_is_refused(ada_browses, at, repository, p
 def test_a_person_is_added_and_comes_in_by_a_link_once(ada_browses, client, at, ada):
     type(ada).objects.filter(pk=ada.pk).update(is_operator=True)
     page = text_of(ada_browses.post(at("members"), {"kind": "human", "email": "dee@oak.example", "name": "Dee"}))
-    link = re.search(r'data-copy="http://testserver([^"]+)"', page)[1]
+    link = re.search(r'data-copy="http://127.0.0.1:8000([^"]+)"', page)[1]
     assert link not in text_of(ada_browses.get(at("members")))
     assert client.get(link).status_code == 200
     assert client.post(link).status_code == 302
@@ -132,3 +132,64 @@ def test_a_password_lets_one_come_back_without_a_link(client_of, client, ada):
     answer = client.post("/sign-in/", {"email": "ada@oak.example", "password": "a long and winding road"})
     assert answer.status_code == 302
     assert client.post("/sign-in/", {"email": "ada@oak.example", "password": "no"}).status_code == 401
+
+
+def test_a_wrong_password_changes_nothing(ada_browses, ada):
+    answer = ada_browses.post("/you/", {"name": "Eve", "old_password": "?", "password": "a long and winding road"})
+    assert answer.status_code == 400
+    ada.refresh_from_db()
+    assert ada.name == "Ada"
+
+
+def shown_once(page):
+    return re.search(r'data-copy="([^"]+)"', page)[1]
+
+
+def test_a_person_makes_a_token_of_their_own_and_revokes_it(ada_browses, client, ada, oak):
+    page = text_of(ada_browses.post("/you/tokens/", {"house": oak.pk, "name": "laptop"}))
+    text = shown_once(page)
+    assert text.startswith(f"arbe_{oak.pk}_") and "not used yet" in page
+    sent = {"Authorization": f"Bearer {text}"}
+    assert client.get(f"/api/houses/{oak.pk}/", headers=sent).status_code == 200
+    listed = text_of(ada_browses.get("/you/"))
+    assert "laptop" in listed and "used <time" in listed and text not in listed
+    revoke = re.search(r'action="(/houses/[^"]+/settings/tokens/[^"]+)"', listed)[1]
+    assert ada_browses.post(revoke).headers["Location"] == "/you/"
+    assert client.get(f"/api/houses/{oak.pk}/", headers=sent).status_code == 401
+    assert "Revoke" not in text_of(ada_browses.get("/you/"))
+
+
+def test_a_token_is_for_one_of_ones_own_houses(ada_browses, oak, elm):
+    for elsewhere in (elm.pk, "nowhere", "\0", ""):
+        assert ada_browses.post("/you/tokens/", {"house": elsewhere, "name": "x"}).status_code == 404
+    assert "<select" not in text_of(ada_browses.get("/you/"))
+
+
+def test_a_bots_tokens_are_listed_with_it_and_revoked_by_owners(ada_browses, client_of, ada, bo, oak, scribe, at):
+    ada_browses.post(at("bot_token", scribe.pk))
+    listed = text_of(ada_browses.get(at("members")))
+    revoke = re.search(r'action="(/houses/[^"]+/settings/tokens/[^"]+)"', listed)[1]
+    assert "/settings/tokens/" not in text_of(client_of(bo).get(at("members")))
+    assert client_of(bo).post(revoke).status_code == 403
+    assert ada_browses.post(revoke).headers["Location"] == at("members")
+    assert "/settings/tokens/" not in text_of(ada_browses.get(at("members")))
+
+
+def test_nobody_elses_tokens_are_there(client_of, cy, elm, oak, ada_browses):
+    page = text_of(ada_browses.post("/you/tokens/", {"house": oak.pk, "name": "laptop"}))
+    revoke = re.search(r'action="(/houses/[^"]+/settings/tokens/[^"]+)"', page)[1]
+    assert client_of(cy).post(revoke).status_code == 404
+    assert client_of(cy).post(revoke.replace(oak.pk, elm.pk)).status_code == 404
+
+
+def test_an_operator_makes_another_link_for_somebody_who_lost_theirs(ada_browses, client, ada, bo, at):
+    assert "New sign-in link" not in text_of(ada_browses.get(at("members")))
+    assert ada_browses.post(at("another_link", bo.pk)).status_code == 403
+    type(ada).objects.filter(pk=ada.pk).update(is_operator=True)
+    assert "New sign-in link" in text_of(ada_browses.get(at("members")))
+    link = shown_once(text_of(ada_browses.post(at("another_link", bo.pk))))
+    assert client.post("/" + link.split("/", 3)[3]).status_code == 302
+
+
+def test_a_secret_that_is_not_there_is_not_replaced(ada_browses, at):
+    assert ada_browses.post(at("secret", "NOPE"), {"value": "x"}).status_code == 404

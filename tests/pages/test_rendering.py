@@ -3,8 +3,8 @@
 import pytest
 
 from artifacts.drawing import Node, draw
+from houses.markdown import prose
 from threads.ansi import Style, coloured
-from threads.markdown import prose
 
 pytestmark = pytest.mark.django_db
 SEQ = "{0:016d}_{0:016d}"

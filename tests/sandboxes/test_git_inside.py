@@ -11,7 +11,7 @@ import pytest
 from artifacts.models import Repository
 from houses.tenancy import inside
 from sandboxes import providers
-from tests.sandboxes.bench import Bench
+from tests.sandboxes.workbench import Bench
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed here")
 

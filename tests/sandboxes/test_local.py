@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -110,6 +111,7 @@ def test_nothing_of_arbes_own_environment_goes_in(machine, monkeypatch):
 
 def test_each_sandbox_has_its_own_user_and_closed_folders(machine, local):
     elm = local.create("elm", QUICK)
+    assert stat.S_IMODE(local.root.stat().st_mode) == 0o700
     for ref in (machine.ref, elm):
         assert stat.S_IMODE((local.root / ref).stat().st_mode) == 0o700
     owners = {(local.root / ref / name).stat().st_uid for ref in (machine.ref, elm) for name in ("home", "tree")}
@@ -206,3 +208,15 @@ def test_the_warden_that_is_ready_goes_with_whoever_keeps_it():
     eventually(lambda: not lifetimes.is_alive(ready))
     os.killpg(keeper.pid, 9)
     keeper.communicate()
+
+
+def test_at_the_end_of_arbe_running_commands_are_stopped(tmp_path):
+    folder = tmp_path / "sandbox" / "processes" / "1"
+    folder.mkdir(parents=True)
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as warden:
+        warden.stdout.readline()
+        (folder / "warden.pid").write_text(lifetimes.name(warden.pid))
+        assert Local(tmp_path).end_all(patience=0.1) == 1
+        assert warden.wait(5) == -signal.SIGKILL
+    assert (folder / "stop").exists(), "so that it reads as stopped and not as lost"

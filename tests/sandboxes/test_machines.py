@@ -155,31 +155,31 @@ def test_one_at_a_time_is_with_a_machine(ready):
 
 
 def test_all_in_order_nothing_to_do(ready):
-    assert janitor.compare() == (0, 0)
+    assert janitor.sweep() == (0, 0)
 
 
 def test_a_row_without_its_machine_is_buried(ready, oak, machines):
     machines.destroy(ready.ref)
-    assert janitor.compare() == (1, 0)
+    assert janitor.sweep() == (1, 0)
     assert seen(oak, ready).status == "dead"
-    assert janitor.compare() == (0, 0)
+    assert janitor.sweep() == (0, 0)
 
 
 def test_a_machine_without_a_row_is_destroyed(ready, machines):
     machines.create("nobodys")
-    assert janitor.compare() == (0, 1)
+    assert janitor.sweep() == (0, 1)
     assert machines.list() == [ready.ref]
 
 
 def test_a_machine_of_a_dead_row_is_destroyed(ready, machines):
     ready.bury()
-    assert janitor.compare() == (0, 1)
+    assert janitor.sweep() == (0, 1)
     assert machines.list() == []
 
 
 def test_a_machine_that_is_only_being_made_is_left_alone(pending, machines):
     machines.create(pending.pk)
-    assert janitor.compare() == (0, 0)
+    assert janitor.sweep() == (0, 0)
     assert machines.list() == [pending.pk]
 
 
@@ -190,5 +190,5 @@ def test_the_janitor_looks_into_every_house(ready, elm, cy, machines):
         theirs.make_ready()
     for ref in (ready.ref, theirs.ref):
         machines.destroy(ref)
-    assert janitor.compare() == (2, 0)
+    assert janitor.sweep() == (2, 0)
     assert (seen(elm, theirs).status, Repository.objects.count()) == ("dead", 0)

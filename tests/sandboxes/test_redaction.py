@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sandboxes.redaction import Redactor
-from sandboxes.style import active_style
+from threads.style import active_style
 
 
 def whole(redactor, raw):

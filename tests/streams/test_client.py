@@ -173,7 +173,7 @@ async def check(streams, number, written):
 def test_a_server_that_takes_the_request_and_hangs_holds_nobody_longer_than_their_patience():
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         began = time.monotonic()
-        with Streams(f"http://127.0.0.1:{deaf.getsockname()[1]}", patience=0.2) as streams:
-            with pytest.raises(StreamError) as refused:
-                streams.append("oak", "talk", [message("x")], Producer("p", 0, 0))
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with Streams(address, patience=0.2) as streams, pytest.raises(StreamError) as refused:
+            streams.append("oak", "talk", [message("x")], Producer("p", 0, 0))
         assert not refused.value.permanent and time.monotonic() - began < 2

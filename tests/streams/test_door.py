@@ -38,8 +38,8 @@ def session(ada):
 
 @pytest.fixture
 def knock(door):
-    def knocked(house, *, bearer="", session="", method="GET"):
-        headers = [(b"authorization", f"Bearer {bearer}".encode())] if bearer else []
+    def knocked(house, *, bearer=None, session="", method="GET"):
+        headers = [(b"authorization", f"Bearer {bearer}".encode())] if bearer is not None else []
         if session:
             headers.append((b"cookie", f"other=1; {django_settings.SESSION_COOKIE_NAME}={session}".encode()))
         scope = {"headers": headers, "method": method, "house": getattr(house, "pk", house), "stream": "s"}
@@ -87,6 +87,12 @@ def test_a_person_comes_in_by_their_session_to_read_alone(knock, oak, ada, sessi
     assert knock(oak, session=session, method="HEAD").agent_id == str(ada.pk)
     for method in ("POST", "PUT", "DELETE"):
         assert refused(lambda method=method: knock(oak, session=session, method=method)) == 401
+
+
+def test_beside_a_token_a_cookie_does_not_count(knock, oak, session):
+    """Where a token is sent along, nobody looks at the page that a cookie comes from."""
+    for bearer in ("", "nonsense"):
+        assert refused(lambda bearer=bearer: knock(oak, bearer=bearer, session=session)) == 401
 
 
 @pytest.mark.parametrize("bearer", ["nonsense", "arbe_x_y", "arbe__", "\xff", "arbe_\x00_x"])

@@ -7,8 +7,9 @@ from houses.refusals import Invalid, Refused, TooLarge
 from houses.tenancy import inside
 from sandboxes.environments import MissingSecret
 from sandboxes.models import Environment
+from streams.envelope import LONGEST_MESSAGE
 from streams.models import Outbox
-from threads.conversation import LONGEST_MESSAGE, ThreadIsClosed
+from threads.conversation import ThreadIsClosed
 from threads.models import Command, Thread
 from threads.working import NoEnvironment
 

@@ -95,7 +95,7 @@ def test_the_tree_stays_for_the_next_command(worker, thread, ada):
 
 
 def test_it_runs_in_its_own_tree_as_nobody_in_particular(worker, thread, ada):
-    command = worker.run(thread, "pwd; id -u; ls /work /root 2>/dev/null | wc -l", by=ada)
+    command = worker.run(thread, "pwd; id -u; ls /srv /root 2>/dev/null | wc -l", by=ada)
     where, who, seen = worker.output(command).split()
     assert where == "/home/agent/tree" and who != "0" and seen == "0"
 
@@ -348,6 +348,23 @@ def test_a_worker_may_die_anywhere_and_nothing_is_lost_or_doubled(worker, thread
         assert repository.read("made.txt") == b"made\n"
         assert len(repository.bare.lookup(repository.head).parents) == 1
         assert worker.payload(command, "command_finished")["landed"] == repository.head
+
+
+@pytest.mark.parametrize("beside", [None, "n=side; echo theirs > be$n.txt", "n=made; echo theirs > $n.txt"])
+def test_after_a_landing_that_nobody_wrote_down_the_next_one_brings_the_rest(
+    worker, thread, repository, oak, ada, beside
+):
+    """The commit is of an earlier tree: what others wrote into it since is not on the branch yet."""
+    command = worker.ask(thread, "echo one > made.txt", by=ada)
+    worker.killed(command, "Repository.land", "return")
+    if beside:
+        worker.run(thread, beside, by=ada)
+    worker.follow(command)
+    last = worker.run(thread, "echo two > made.txt", by=ada)
+    assert worker.payload(last, "command_finished")["conflicts"] == []
+    with inside(oak):
+        assert repository.read("made.txt") == b"two\n"
+        assert "side" not in (beside or "") or repository.read("beside.txt") == b"theirs\n"
 
 
 def test_two_workers_who_both_think_it_is_theirs_tell_it_once(worker, thread, oak, ada):

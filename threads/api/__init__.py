@@ -4,8 +4,8 @@ from django.urls import path
 
 from threads.api.commands import CommandsView, CommandView, StopCommandView, StopThreadView
 from threads.api.events import EventsView
-from threads.api.makes import MakesView, MakeView, PlanView, StopMakeView
-from threads.api.stories import StaleView, WhyView
+from threads.api.makes import MakesView, MakeView, PlanView, RepositoryMakesView, StopMakeView
+from threads.api.stories import LineageView, StaleView, WhyView
 from threads.api.threads import (
     ClosingView,
     MessagesView,
@@ -36,4 +36,6 @@ urlpatterns = [
     path(THREAD + "makes/<slug:make>/stop/", StopMakeView.as_view()),
     path(REPOSITORY + "why/", WhyView.as_view()),
     path(REPOSITORY + "stale/", StaleView.as_view()),
+    path(REPOSITORY + "lineage/", LineageView.as_view()),
+    path(REPOSITORY + "makes/", RepositoryMakesView.as_view()),
 ]

@@ -9,7 +9,8 @@ from rest_framework.response import Response
 from houses.api.houses import AgentSerializer
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
-from houses.api.view import Strict, answer, found
+from houses.api.view import Strict, answer
+from houses.finding import found
 from sandboxes.models import Environment
 from threads.api.threads import ThreadSerializer, ThreadView
 from threads.commands import STATUSES

@@ -6,13 +6,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from artifacts.api.repositories import RepositoryView
 from houses.api.houses import AgentSerializer
 from houses.api.schema import operation
-from houses.api.view import Strict, answer, found
+from houses.api.view import Strict, answer
+from houses.finding import found
 from threads.api.commands import CommandSerializer
 from threads.api.threads import ThreadView
-from threads.makes import CANCELLED, DONE, FAILED, RUNNING, described, environment_digests
-from threads.models import Make
+from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING
+from threads.makes import described, environment_digests
+from threads.models import Make, Thread
 
 
 class StepSerializer(serializers.Serializer[Any]):
@@ -46,7 +49,7 @@ class MakeSerializer(serializers.Serializer[Any]):
     repository = serializers.CharField(source="repository_id")
     agent = AgentSerializer(help_text="Who asked for it.")
     target = serializers.CharField()
-    status = serializers.ChoiceField([RUNNING, DONE, FAILED, CANCELLED])
+    status = serializers.ChoiceField([RUNNING, COMPLETED, FAILED, CANCELLED])
     reason = serializers.CharField(allow_blank=True)
     planned = serializers.SerializerMethodField(help_text="How many steps may have to run.")
     commands = CommandSerializer(many=True, source="commands.all", help_text="The steps that were started.")
@@ -69,7 +72,7 @@ class PlanView(ThreadView):
         """What making a target would run, in order, and why. Nothing starts."""
         target = self.asked(PlanQuery).get("target")
         repository = self.thread.resolve_environment().repository
-        plan = repository.plan(target and target.removeprefix("./"), environment_digests())
+        plan = repository.plan(target, environment_digests())
         return Response(
             {"target": target, "steps": described(plan), "fresh": plan.fresh, "seconds": round(plan.seconds, 3)}
         )
@@ -80,6 +83,16 @@ class MakesView(ThreadView):
     def post(self, request: Request, house: str, thread: str) -> Response:
         """Make a file again, and before it whatever it is made from, as far as that went stale."""
         make = self.thread.make(self.sent(NewMakeSerializer)["target"], by=self.agent)
+        make.refresh_from_db()
+        return answer(MakeSerializer, make, 201)
+
+
+class RepositoryMakesView(RepositoryView):
+    @operation("make_file", "makes", takes=NewMakeSerializer, gives=MakeSerializer, status=201)
+    def post(self, request: Request, house: str, repository: str) -> Response:
+        """Make a file again in the thread that made it before, or else in a new one."""
+        target = self.sent(NewMakeSerializer)["target"]
+        make = Thread.objects.for_target(self.repository, target, by=self.agent).make(target, by=self.agent)
         make.refresh_from_db()
         return answer(MakeSerializer, make, 201)
 

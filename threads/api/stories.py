@@ -7,14 +7,43 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from artifacts.api.repositories import RepositoryView, shown
-from artifacts.api.stories import STATES, DerivationSerializer, InputSerializer, PathQuery
+from artifacts.api.stories import DerivationSerializer, InputSerializer
 from artifacts.bare import Commit
-from artifacts.derivations import EDITED, MISSING, STALE
+from artifacts.derivations import EDITED, FRESH, MISSING, STALE
 from artifacts.graph import Reason
-from artifacts.story import Cause
+from artifacts.story import SOURCE, Cause
 from houses.agents import signed
 from houses.api.schema import operation
+from houses.api.view import Strict
 from threads.makes import environment_digests
+
+STATES = (FRESH, STALE, EDITED, MISSING, SOURCE)
+
+
+class PathQuery(Strict):
+    """Which file."""
+
+    path = serializers.CharField()
+
+
+class DrawnSerializer(serializers.Serializer[Any]):
+    """A file of a lineage."""
+
+    path = serializers.CharField()
+    oid = serializers.CharField(allow_null=True)
+    state = serializers.ChoiceField(STATES)
+    command = serializers.CharField(allow_blank=True)
+
+
+class LineageSerializer(serializers.Serializer[Any]):
+    """What a file was made from and what was made from it, all the way."""
+
+    nodes = DrawnSerializer(many=True)
+    edges = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField(), min_length=2, max_length=2),
+        help_text="Pairs: an input, and what was made of it.",
+    )
+    is_cut = serializers.BooleanField(help_text="Whether there was more than is drawn.")
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
@@ -98,6 +127,16 @@ class StaleView(RepositoryView):
                 for path, one in sorted(stale.items())
             ]
         )
+
+
+class LineageView(RepositoryView):
+    @operation("get_lineage", "making", query=PathQuery, gives=LineageSerializer)
+    def get(self, request: Request, house: str, repository: str) -> Response:
+        """The files around a file, and the edges between them."""
+        lineage = self.repository.lineage(self.asked(PathQuery)["path"], environment_digests())
+        nodes = [{"path": shown(n.path), "oid": n.oid, "state": n.state, "command": n.command} for n in lineage.nodes]
+        edges = [[shown(source), shown(made)] for source, made in lineage.edges]
+        return Response({"nodes": nodes, "edges": edges, "is_cut": lineage.is_cut})
 
 
 def _reason(reason: Reason) -> dict[str, Any]:

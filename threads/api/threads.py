@@ -9,7 +9,8 @@ from rest_framework.response import Response
 
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, found
+from houses.api.view import HouseView, Strict, answer
+from houses.finding import found
 from sandboxes.models import Environment
 from threads.models import Thread
 from threads.thread import CHAT, DRIVEN

@@ -10,7 +10,7 @@ from arbe import sweeps, worker
 
 
 class Command(BaseCommand):
-    """Call every sweep about once a second, until told to stop."""
+    """Call every sweep when it is due, until told to stop."""
 
     help = __doc__ or ""
     requires_system_checks = ()

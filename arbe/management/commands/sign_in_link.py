@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from houses.agents import Agent
+from houses.credentials import sign_in_address
 from houses.models import SignInLink
 
 
@@ -26,4 +26,4 @@ class Command(BaseCommand):
             agent = people.filter(email=options["email"]).first()
         if agent is None:
             raise CommandError("There is nobody with that address.")
-        self.stdout.write(f"{settings.ARBE_URL}/sign-in/{SignInLink.objects.make(agent)}/")
+        self.stdout.write(sign_in_address(SignInLink.objects.make(agent)))

@@ -6,7 +6,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from arbe.everything import Everything, Place
+from arbe.up import Place, Up
 
 
 class Command(BaseCommand):
@@ -24,6 +24,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         place = Place(var=settings.ARBE_VAR, host=options["host"], port=options["port"])
         try:
-            Everything(place, os.environ).run()
+            Up(place, os.environ).run()
         except (RuntimeError, OSError, psycopg.Error) as refusal:
             raise CommandError(str(refusal)) from refusal

@@ -24,7 +24,7 @@ class PrivateFile(RotatingFileHandler):
         return open(self.baseFilename, "a", encoding="utf-8", opener=lambda path, how: os.open(path, how, 0o600))
 
 
-class Journal:
+class Console:
     """Lines of many processes, each told by its name, in the order they came."""
 
     def __init__(self, file: Path, *, hush: str = "$^", colour: bool | None = None) -> None:

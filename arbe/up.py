@@ -14,12 +14,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from arbe import accounts, children, ground, leftovers, preflight, process_env, wardens
-from arbe.journal import Journal
-from arbe.kept import Kept
+from arbe import accounts, children, leftovers, preflight, process_env, server_folders
+from arbe.console import Console
 from arbe.postgres import Postgres
 from arbe.redis_server import Redis
-from arbe.supervisor import Ending, Supervisor
+from arbe.supervisor import Ending, Kept, Supervisor
 from sandboxes.local import Local
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -49,20 +48,21 @@ class Place:
     port: int
 
 
-class Everything:
+class Up:
     """One `up`: `run()` comes back when all of it has ended."""
 
     def __init__(self, place: Place, given: Mapping[str, str]) -> None:
         self.place = place
         self.given = given
         self.began = time.monotonic()
-        ground.passable_folder(place.var, accounts.unprivileged())
+        self.machines = Local(place.var / "sandboxes")
+        server_folders.passable_folder(place.var, accounts.unprivileged())
 
     def run(self) -> None:
         """Raises `CannotStart`, `Failed` or a refusal of a service, and then nothing is left running."""
         with self._alone():
-            journal = Journal(self.place.var / "arbe.log", hush=HUSH)
-            self.supervisor = Supervisor(journal)
+            console = Console(self.place.var / "arbe.log", hush=HUSH)
+            self.supervisor = Supervisor(console)
             self._look_around()
             self.supervisor.changed = lambda pids: leftovers.record(self._record, pids)
             self.supervisor.hear_signals()
@@ -82,7 +82,7 @@ class Everything:
         if count := leftovers.end(self._record):
             self._say(f"Ended {count} processes that an earlier start left behind.")
         preflight.refuse_if_impossible(self.place.host, self.place.port)
-        for sentence in preflight.missing(Local(self.place.var / "sandboxes")):
+        for sentence in preflight.missing(self.machines):
             self._say(sentence)
 
     def _start(self) -> None:
@@ -123,6 +123,7 @@ class Everything:
 
     def _uvicorn_options(self) -> list[str]:
         options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"]
+        options += ["--lifespan", "on"]  # without its streams it is no web process: it says why, and is started again
         graceful = ["--timeout-graceful-shutdown", str(int(WEB_ENDS) - 1)]
         return ["--host", self.place.host, "--port", str(self.place.port), *options, *graceful]
 
@@ -132,7 +133,7 @@ class Everything:
         self._link.unlink()
         if link:
             # Whoever has it is signed in as the first owner: for the eyes in front of this terminal, not for the log.
-            self.supervisor.journal.show(f"\n    Sign in for the first time, once, with this link:\n    {link}\n")
+            self.supervisor.console.show(f"\n    Sign in for the first time, once, with this link:\n    {link}\n")
 
     def _answers(self) -> bool:
         local = urlsplit(process_env.addresses({}, self.place.host, self.place.port)["STREAMS_URL"])
@@ -150,13 +151,13 @@ class Everything:
     def _end(self) -> None:
         self._end_group(["scheduler", *WORKERS], WORK_ENDS)
         self._end_group(["web"], WEB_ENDS)
-        if count := wardens.end_all(self.place.var / "sandboxes", COMMANDS_END):
+        if count := self.machines.end_all(COMMANDS_END):
             self._say(f"Stopped {count} running commands.")
         self._end_group(["redis"], REDIS_ENDS)
         self._end_group(["postgres"], POSTGRES_ENDS)
         self._record.unlink(missing_ok=True)
         self._say("Everything has ended.")
-        self.supervisor.journal.close()
+        self.supervisor.console.close()
 
     def _end_group(self, names: list[str], patience: float) -> None:
         self.supervisor.end([one for one in self.supervisor.kept if one.name in names], patience)
@@ -188,4 +189,4 @@ class Everything:
             yield
 
     def _say(self, line: str) -> None:
-        self.supervisor.journal.say("up", line)
+        self.supervisor.console.say("up", line)

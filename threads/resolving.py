@@ -1,4 +1,4 @@
-"""Which machine a command runs on: live → use, dead → resume, none → create (seed 003, "Resume flow")."""
+"""Which machine a command runs on: live → use, dead → resume, none → create."""
 
 from django.db import transaction
 
@@ -9,7 +9,7 @@ from sandboxes.events import SandboxCreated, SandboxResumed
 from sandboxes.machines import DEAD, PENDING
 from sandboxes.models import Sandbox
 from streams.outbox import announce
-from threads.commands import Command
+from threads.commands import RUNNING, Command
 from threads.thread import Thread
 
 
@@ -42,7 +42,7 @@ def _make(command: Command, sandbox: Sandbox) -> None:
 
 def _is_wanted(command: Command) -> bool:
     with inside(command.house_id):
-        return Command.objects.filter(pk=command.pk, status="running", stop_asked_by=None).exists()
+        return Command.objects.filter(pk=command.pk, status=RUNNING, stop_asked_by=None).exists()
 
 
 @transaction.atomic

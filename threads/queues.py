@@ -1,4 +1,4 @@
-"""The doorbell of work: Redis only says that there is something to do; the rows say what."""
+"""The queues of work: Redis only says that there is something to do; the rows say what."""
 
 import logging
 
