@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from streams.calls import NoSuchStream
 from streams.client import Streams
+from threads.commands import QUEUED, RUNNING
 from threads.models import Command, Make, Thread
 from threads.rendering import Piece, pieces, render
 
@@ -115,7 +116,7 @@ def _begun(thread: Thread, events: list[dict[str, Any]], with_running: bool) -> 
     here = {card_of(event) for event in events if event["type"] in BEGINNINGS}
     wanted = Q(pk__in=begun_before(events))
     if with_running:
-        wanted |= Q(status__in=["queued", "running"])
+        wanted |= Q(status__in=[QUEUED, RUNNING])
     commands = thread.commands.filter(wanted).exclude(pk__in=here).order_by("created_at")
     makes = thread.makes.filter(wanted).exclude(pk__in=here).order_by("created_at")
     told: list[tuple[Command | Make, str, dict[str, Any]]] = [

@@ -11,8 +11,7 @@ from artifacts.api.stories import DerivationSerializer, InputSerializer
 from artifacts.bare import Commit
 from artifacts.derivations import EDITED, FRESH, MISSING, STALE
 from artifacts.graph import Reason
-from artifacts.story import SOURCE, Cause
-from houses.agents import signed
+from artifacts.story import SOURCE, Cause, author_of, members
 from houses.api.schema import operation
 from houses.api.view import Strict
 from threads.makes import environment_digests
@@ -156,5 +155,5 @@ def _cause(cause: Cause) -> dict[str, Any]:
 
 
 def _written(commit: Commit) -> dict[str, Any]:
-    who = signed(commit.author.email)
+    who = author_of(commit, members())
     return {"commit": commit.oid, "message": commit.message, "author_id": who, "author": shown(commit.author.name)}
