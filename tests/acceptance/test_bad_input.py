@@ -194,7 +194,7 @@ def test_an_expired_token_opens_nothing(shop: Workshop):
     time.sleep(max(0, (expires - datetime.now(UTC)).total_seconds()) + 0.1)
     with nothing_left_behind(shop):
         for method, path in (("GET", f"threads/{shop.thread}/"), ("POST", f"threads/{shop.thread}/messages/")):
-            assert_refused(late.ask(method, path, json={"text": "too late"}), 401, "expired_token", "new one")
+            assert_refused(late.ask(method, path, json={"text": "too late"}), 401, "expired_token", "make another")
         assert_refused(late.http.get(f"/v1/stream/{late.house}/{shop.stream}"), 401, "expired_token")
         with shop.held_by(late).watch() as watcher:
             until(lambda: watcher.socket.close_code is not None)
