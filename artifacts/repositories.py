@@ -117,6 +117,7 @@ class Repository(models.Model):
 
     class Meta:
         db_table = "repositories"
+        verbose_name_plural = "repositories"
         constraints = [
             models.UniqueConstraint(name="a_repository_and_its_house", fields=["house", "id"]),
             models.UniqueConstraint(name="one_repository_per_name_and_house", fields=["house", "name"]),

@@ -85,6 +85,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "repositories",
+                "verbose_name_plural": "repositories",
             },
         ),
         migrations.CreateModel(
