@@ -1,10 +1,6 @@
 """The bell: the channel layer says that there is something new in a stream, never what."""
 
-import logging
-
 from channels.layers import get_channel_layer
-
-logger = logging.getLogger(__name__)
 
 
 def group_of(stream_id: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from artifacts.bare import Bare, Entry
+from artifacts.bare import Bare, Change, Entry
 from artifacts.made import Made, words
 from artifacts.models import Repository
 from artifacts.paths import is_inside_repository
@@ -43,11 +43,12 @@ def _record(
 ) -> None:
     kept: dict[str, Any] = {}
     if seen is not None and command.before_tree is not None:
-        repository = Repository.objects.get(pk=command.environment.config["repository"])
-        kept = _keep_tree(command, repository, seen)
+        repository = command.environment.repository
+        changes = repository.bare.changes(command.before_tree, seen.tree)
+        kept = _keep_tree(command, repository, seen, changes)
         # A step of a make, a stopped command and one that broke a limit may have left half a file: not for the branch.
         whole = status == COMPLETED or (status == FAILED and ended.reason == "exited" and not command.make_id)
-        held = _hold(command, repository, seen, whole=whole)
+        held = _hold(command, repository, {change.path for change in changes}, whole=whole)
         if whole:
             kept |= _land(command, repository, seen, held)
             _tell_made(command, repository, seen, reads - held if reads else reads, ended.code)
@@ -60,19 +61,18 @@ def _record(
     command.finish(status, by=by, reason=reason, exit_code=ended.code, **kept)
 
 
-def _keep_tree(command: Command, repository: Repository, seen: Snapshot) -> dict[str, Any]:
+def _keep_tree(command: Command, repository: Repository, seen: Snapshot, changes: list[Change]) -> dict[str, Any]:
     """The tree as it was left, as a commit under `refs/arbe/snapshots/`.
 
     The reference carries the command's id, and the event that tells of the command's end carries the commit: an event
     cannot know its own seq before it is written.
     """
-    assert command.sandbox is not None and command.before_tree is not None
+    assert command.sandbox is not None
     parents = [command.sandbox.snapshot] if command.sandbox.snapshot else []
     bare = repository.bare
     snapshot = bare.commit(seen.tree, parents, author(command.agent), f"$ {command.text}")
     bare.keep(f"{command.thread_id}/{command.pk}", snapshot)
     command.sandbox.keep(snapshot)
-    changes = list(bare.changes(command.before_tree, seen.tree))
     named = few({"path": c.path, "change": c.kind, "old": c.old, "new": c.new} for c in changes)
     return {
         "snapshot": snapshot,
@@ -82,16 +82,15 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot) -> dict
     }
 
 
-def _hold(command: Command, repository: Repository, seen: Snapshot, *, whole: bool) -> set[str]:
+def _hold(command: Command, repository: Repository, written: set[str], *, whole: bool) -> set[str]:
     """Which paths of the tree do not land: those that nobody has finished writing since they were first held.
 
     What a command leaves half done is held until another writes it. What it wrote in the company of others may be
     theirs, and half done: of that only what its own text names is let go, until it is the last.
     """
     sandbox = command.sandbox
-    assert sandbox is not None and command.before_tree is not None
+    assert sandbox is not None
     held = before = sandbox.held_paths(repository)
-    written = {change.path for change in repository.bare.changes(command.before_tree, seen.tree)}
     if whole:
         company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
         finished = written & words(command.text) if company else written

@@ -79,9 +79,8 @@ def _threads_own(thread: Thread, command: Command) -> Sandbox:
     sandbox = thread.sandbox
     if sandbox is not None and sandbox.status == DEAD and sandbox.environment_id == command.environment_id:
         return resume(sandbox, by=command.agent)
-    if (
-        sandbox is None or sandbox.environment_id != command.environment_id
-    ):  # none yet, or of the default before this one
+    # None yet, or one of the house's default before this one.
+    if sandbox is None or sandbox.environment_id != command.environment_id:
         sandbox = Sandbox.objects.born(command.environment)
         Thread.objects.filter(pk=thread.pk).update(sandbox=sandbox)
     return sandbox

@@ -31,8 +31,8 @@ def start(command: Command) -> dict[str, str]:
         secrets = command.secrets()
         what = _exec(command, secrets)
     with _still_here(command):
-        sandbox = _started(command, what, secrets)
-    if sandbox is None:  # somebody else was first, perhaps with other values
+        is_ours = _started(command, what, secrets)
+    if not is_ours:  # somebody else was first, perhaps with other values
         with inside(command.house_id):
             secrets = command.secrets()
     return secrets
@@ -70,18 +70,18 @@ def _still_here(command: Command) -> Iterator[None]:
         over.set()
 
 
-def _started(command: Command, what: Exec, secrets: dict[str, str]) -> Sandbox | None:
-    """Resolve the machine, bring its tree up to the branch, and start. None if somebody else did meanwhile."""
+def _started(command: Command, what: Exec, secrets: dict[str, str]) -> bool:
+    """Resolve the machine, bring its tree up to the branch, and start. False if somebody else did meanwhile."""
     began = time.monotonic()
     sandbox = place_of(command)
     resolved = time.monotonic()
     if command.started_at is not None:
         sandbox.machine.exec(sandbox.ref, what)
-        return sandbox
+        return True
     with sandbox.alone():
         before = _prepare_tree(command, sandbox)
         if before is None:
-            return None
+            return False
         prepared = time.monotonic()
         with inside(command.house_id):
             waited = command.note_start(before_tree=before, secrets=secrets)
@@ -97,7 +97,7 @@ def _started(command: Command, what: Exec, secrets: dict[str, str]) -> Sandbox |
             }
             started = CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split)
             announce(command.thread, started, by=command.agent)
-    return sandbox
+    return True
 
 
 def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
