@@ -75,22 +75,12 @@ def _whose(bearer: str | None, cookie: str, scope: Scope) -> tuple[UUID | None, 
     if bearer is not None:  # then the cookie does not count, not even beside an empty one: its origin was not looked at
         token = Token.objects.read(bearer)
         if token.house_id != scope.get("house"):
-            raise NoSuchHouse
+            raise NoStream("There is no such stream.")
         return token.agent_id, f"token {token.pk}"
     if scope["method"] not in ("GET", "HEAD"):  # a browser's cookie alone must not write: that is what forms are for
         return None, ""
     key = _session_key(cookie)
     return (_session_agent(key), f"session {key}") if key else (None, "")
-
-
-class NoSuchHouse(Refused):
-    """The token is for another house."""
-
-    code = "no_stream"
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("There is no such stream.")
 
 
 def _session_key(cookie: str) -> str:
