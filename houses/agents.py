@@ -4,6 +4,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.postgres.functions import RandomUUID
 from django.core.exceptions import ValidationError
@@ -11,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from houses.audit import Audited
 from houses.refusals import Invalid
 from houses.titles import one_line
 
@@ -54,6 +56,11 @@ class Agent(AbstractBaseUser):
     is_operator = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    # Not columns: what the credential that this agent came in with lets through, and whether they act through the
+    # operators' admin, which looks everywhere. Whoever loads an agent by id has neither.
+    cap: str = "rwx"
+    oversees: bool = False
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
     objects = Agents()
@@ -64,6 +71,7 @@ class Agent(AbstractBaseUser):
             models.CheckConstraint(name="an_agent_is_human_or_bot", condition=Q(kind__in=[HUMAN, BOT])),
             models.CheckConstraint(name="humans_have_no_runtime", condition=Q(kind=BOT) | Q(runtime=None)),
             models.CheckConstraint(name="bots_name_a_runtime", condition=~Q(kind=BOT) | Q(runtime__isnull=False)),
+            Audited(name="agents_are_audited", hidden=("password",), ignored=("last_login",)),
         ]
 
     def __str__(self) -> str:
@@ -77,6 +85,13 @@ class Agent(AbstractBaseUser):
     @property
     def is_staff(self) -> bool:
         return self.is_operator
+
+    # What guardian asks of a user: nobody is above the grants, and they are given to agents alone.
+    is_superuser = False
+
+    @property
+    def groups(self) -> "models.QuerySet[Group]":
+        return Group.objects.none()
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
         return self.is_active and self.is_operator
@@ -93,15 +108,13 @@ class Agent(AbstractBaseUser):
         self.name = one_line(name, 80) or self.name
         self.save(update_fields=["name"])
 
-    def change_password(self, old: str, new: str) -> None:
-        """Come in by another password. The old one is asked for: who borrows a session must not keep the account."""
-        if self.has_usable_password() and not self.check_password(old):
-            raise Invalid("That is not your password until now. If you lost it, ask an operator for a sign-in link.")
+    def choose_password(self, password: str) -> None:
+        """Come in by a password from now on; a poor one is refused."""
         try:
-            validate_password(new, self)
+            validate_password(password, self)
         except ValidationError as wrong:
             raise Invalid(" ".join(wrong.messages)) from wrong
-        self.set_password(new)
+        self.set_password(password)
         self.save(update_fields=["password"])
 
     def deactivate(self) -> None:

@@ -14,7 +14,7 @@ CURRENT_HOUSE = "NULLIF(current_setting('app.house_id', true), '')"
 CURRENT_AGENT = "NULLIF(current_setting('app.agent_id', true), '')::uuid"
 
 
-class _Deferred(BaseConstraint):
+class Deferred(BaseConstraint):
     """A constraint whose SQL waits for the end of the migration."""
 
     def _statements(self, model: type[Model]) -> list[str]:
@@ -31,8 +31,13 @@ class _Deferred(BaseConstraint):
     def validate(self, model: type[Model], instance: Model, exclude: Any = None, using: str = DEFAULT_DB_ALIAS) -> None:
         """The database says no; there is nothing that Python could know better."""
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.deconstruct() == other.deconstruct()
 
-class References(_Deferred):
+    __hash__ = BaseConstraint.__hash__
+
+
+class References(Deferred):
     """A foreign key as the database knows them and Django's fields do not: of several columns, with its own ON DELETE.
 
     `fields` are model fields of this table, `to` is "app.Model", `to_fields` the matching fields over there.
@@ -71,11 +76,6 @@ class References(_Deferred):
         kwargs |= {"fields": self.fields, "to": self.to, "to_fields": self.to_fields, "on_delete": self.on_delete}
         return path, args, kwargs
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, References) and self.deconstruct() == other.deconstruct()
-
-    __hash__ = BaseConstraint.__hash__
-
 
 def _columns(model: type[Model], fields: tuple[str, ...]) -> str:
     columns = {field.name: field.column for field in model._meta.concrete_fields}
@@ -97,15 +97,16 @@ class SameHouse(References):
         super().__init__(name=name, fields=fields, to=to, to_fields=to_fields, on_delete=on_delete)
 
 
-class HouseOwned(_Deferred):
+class HouseOwned(Deferred):
     """The row goes with its house, and forced row-level security hides it outside `inside(house)`, from its owner too.
 
-    `also_read` widens reading alone (SQL over the row), for the two tables a person must see before choosing a house.
+    `also_read` widens reading alone (SQL over the row): a person sees their houses before choosing one, and every house
+    sees the tools of the installation. `outlives` leaves the row when its house goes, for operators to read.
     """
 
-    def __init__(self, *, name: str, column: str = "house_id", also_read: str = "") -> None:
+    def __init__(self, *, name: str, column: str = "house_id", also_read: str = "", outlives: bool = False) -> None:
         super().__init__(name=name)
-        self.column, self.also_read = column, also_read
+        self.column, self.also_read, self.outlives = column, also_read, outlives
 
     def _statements(self, model: type[Model]) -> list[str]:
         table, mine = model._meta.db_table, f'"{self.column}" = {CURRENT_HOUSE}'
@@ -114,7 +115,7 @@ class HouseOwned(_Deferred):
             f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
             f'CREATE POLICY "{self.name}" ON "{table}" USING ({mine}) WITH CHECK ({mine})',
         ]
-        if self.column != "id":
+        if self.column != "id" and not self.outlives:
             statements.append(
                 f'ALTER TABLE "{table}" ADD CONSTRAINT "{self.name}" FOREIGN KEY ("{self.column}") '
                 'REFERENCES "houses" ("id") ON DELETE CASCADE'
@@ -135,9 +136,56 @@ class HouseOwned(_Deferred):
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
         kwargs |= {"column": self.column, "also_read": self.also_read}
+        if self.outlives:
+            kwargs["outlives"] = True
         return path, args, kwargs
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HouseOwned) and self.deconstruct() == other.deconstruct()
 
-    __hash__ = BaseConstraint.__hash__
+class AgentOwned(Deferred):
+    """Rows of one agent, of whatever house: forced row-level security shows them to that agent alone."""
+
+    def __init__(self, *, name: str, column: str = "agent_id") -> None:
+        super().__init__(name=name)
+        self.column = column
+
+    def _statements(self, model: type[Model]) -> list[str]:
+        table, mine = model._meta.db_table, f'"{self.column}" = {CURRENT_AGENT}'
+        return [
+            f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+            f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+            f'CREATE POLICY "{self.name}" ON "{table}" USING ({mine}) WITH CHECK ({mine})',
+        ]
+
+    def remove_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
+        assert model is not None
+        table = model._meta.db_table
+        return (
+            f'DROP POLICY "{self.name}" ON "{table}"; '
+            f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY; ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY'
+        )
+
+    def deconstruct(self) -> Any:
+        path, args, kwargs = super().deconstruct()
+        return path, args, kwargs | {"column": self.column}
+
+
+class PrivateTo(Deferred):
+    """Inside its house, a row with an agent in `column` is that agent's alone; without one it is everybody's there."""
+
+    def __init__(self, *, name: str, column: str = "agent_id") -> None:
+        super().__init__(name=name)
+        self.column = column
+
+    def _statements(self, model: type[Model]) -> list[str]:
+        mine = f'"{self.column}" IS NULL OR "{self.column}" = {CURRENT_AGENT}'
+        return [
+            f'CREATE POLICY "{self.name}" ON "{model._meta.db_table}" AS RESTRICTIVE USING ({mine}) WITH CHECK ({mine})'
+        ]
+
+    def remove_sql(self, model: type[Model] | None, schema_editor: BaseDatabaseSchemaEditor | None) -> str:
+        assert model is not None
+        return f'DROP POLICY "{self.name}" ON "{model._meta.db_table}"'
+
+    def deconstruct(self) -> Any:
+        path, args, kwargs = super().deconstruct()
+        return path, args, kwargs | {"column": self.column}

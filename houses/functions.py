@@ -1,22 +1,36 @@
-"""Database functions that see every house, each for one narrow question, for what works across houses: the sweeps.
+"""Database functions that row-level security does not bind, each for one narrow question.
 
-They belong to the operator role, which row-level security does not bind, and the app role may call them.
+They belong to the operator role, and the app role may call them. Those that see every house are for what works across
+houses: the sweeps. Those of one house are for operators that are not leakproof (arrays, text search), whose index
+Postgres does not use where a policy has to be asked first; they take the house from the setting, as the policies do.
 """
 
 from django.db.migrations import RunSQL
 
+from houses.constraints import CURRENT_HOUSE
 
-def across_houses(name: str, columns: str, body: str) -> RunSQL:
-    """A migration step that declares `name()` returning rows of `columns`, seen by the operator role."""
+
+def across_houses(name: str, columns: str, body: str, *, changes: bool = False) -> RunSQL:
+    """A migration step that declares `name()` returning rows of `columns`, seen, or changed, by the operator role."""
+    return _as_operator(f"{name}()", f"TABLE ({columns})", body, "VOLATILE" if changes else "STABLE")
+
+
+def in_this_house(name: str, takes: str, table: str, where: str) -> RunSQL:
+    """A migration step that declares `name(takes)` returning the ids of rows of the house we are inside of."""
+    body = f"SELECT id FROM {table} WHERE house_id = {CURRENT_HOUSE} AND {where}"  # noqa: S608  # all of it is ours
+    return _as_operator(f"{name}({takes})", "SETOF text", body)
+
+
+def _as_operator(signature: str, returns: str, body: str, kind: str = "STABLE") -> RunSQL:
     return RunSQL(
         f"""
-        CREATE FUNCTION {name}() RETURNS TABLE ({columns}) LANGUAGE sql STABLE SECURITY DEFINER
+        CREATE FUNCTION {signature} RETURNS {returns} LANGUAGE sql {kind} SECURITY DEFINER
             SET search_path = public, pg_temp AS $body$ {body} $body$;
-        REVOKE ALL ON FUNCTION {name}() FROM PUBLIC;
-        GRANT EXECUTE ON FUNCTION {name}() TO arbe_app;
+        REVOKE ALL ON FUNCTION {signature} FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION {signature} TO arbe_app;
         GRANT CREATE ON SCHEMA public TO arbe_operator;
-        ALTER FUNCTION {name}() OWNER TO arbe_operator;
+        ALTER FUNCTION {signature} OWNER TO arbe_operator;
         REVOKE CREATE ON SCHEMA public FROM arbe_operator;
         """,
-        f"DROP FUNCTION {name}()",
+        f"DROP FUNCTION {signature}",
     )

@@ -1,15 +1,20 @@
 """Houses and who is in them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from houses.agents import Agent
+from houses.audit import Audited
 from houses.constraints import CURRENT_AGENT, CURRENT_HOUSE, HouseOwned, References
 from houses.ids import ShortIdField
 from houses.refusals import Forbidden, Invalid
+from houses.rights import keep_a_manager, lock_grants, require
+from houses.scopes import PERMISSIONS, W, X, scope
 from houses.tenancy import inside
 from houses.titles import one_line
 
@@ -41,18 +46,21 @@ class House(models.Model):
     name = models.TextField()
     # Circular with environments.house_id, so a soft pointer.
     default_environment_id = models.TextField(null=True, blank=True)
+    signals_stream_id = models.TextField(null=True, blank=True, editable=False)  # made with the first signal
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = HouseQuerySet.as_manager()
 
     class Meta:
         db_table = "houses"
+        permissions = PERMISSIONS
         constraints = [
             HouseOwned(
                 name="a_house_is_seen_from_inside",
                 column="id",
                 also_read=MINE,
-            )
+            ),
+            Audited(name="houses_are_audited"),
         ]
 
     def __str__(self) -> str:
@@ -60,10 +68,15 @@ class House(models.Model):
 
     def admit(self, agent: Agent, *, role: str = MEMBER, by: Agent) -> "Member":
         """Let an agent in. Saying it twice does it once, and changes nothing of what they may do."""
-        Member.objects.require_owner(by)
+        require(by, X, self)
         _require_fitting(role, agent)
+        if role == OWNER:
+            Member.objects.require_owner(by)
         member, _ = Member.objects.get_or_create(house=self, agent=agent, defaults={"role": role})
         return member
+
+
+scope("house", House)
 
 
 class MemberQuerySet(models.QuerySet["Member"]):
@@ -76,8 +89,10 @@ class MemberQuerySet(models.QuerySet["Member"]):
         return self.filter(agent=agent).first()
 
     def require_owner(self, agent: Agent) -> None:
-        """Refuse whoever does not own the house we are inside of."""
-        if not self.owners().filter(agent=agent).exists():
+        """Refuse whoever does not own the house we are inside of, or holds a token that may not manage it."""
+        if agent.oversees:
+            return
+        if X not in agent.cap or not self.owners().filter(agent=agent).exists():
             raise Forbidden("Only an owner of this house can do that.")
 
 
@@ -105,31 +120,48 @@ class Member(models.Model):
                 name="members_are_seen_from_inside",
                 also_read=f'"agent_id" = {CURRENT_AGENT} AND {CURRENT_HOUSE} IS NULL',
             ),
+            Audited(name="members_are_audited"),
         ]
         indexes = [models.Index(fields=["agent"], name="members_of_an_agent")]
 
     def __str__(self) -> str:
         return f"{self.agent} ({self.role})"
 
+    @transaction.atomic
     def change_role(self, role: str, *, by: Agent) -> None:
+        """Make a member an owner, or an owner a member; that is for owners alone."""
+        require(by, X, House(pk=self.house_id))
         Member.objects.require_owner(by)
         _require_fitting(role, self.agent)
-        self._keep_an_owner(unless=role == OWNER)
-        Member.objects.filter(agent_id=self.agent_id).update(role=role)
+        with self._keeping_an_owner(unless=role == OWNER):
+            Member.objects.filter(agent_id=self.agent_id).update(role=role)
         self.role = role
 
+    @transaction.atomic
     def leave(self, *, by: Agent) -> None:
-        """Take an agent out of the house; anyone may leave, only owners send others away."""
-        if by.pk != self.agent_id:
-            Member.objects.require_owner(by)
-        self._keep_an_owner()
-        Member.objects.filter(agent_id=self.agent_id).delete()
+        """Take an agent out of the house, and what they were granted with them.
 
-    def _keep_an_owner(self, unless: bool = False) -> None:
-        # The rows are locked so that two owners cannot demote each other at the same moment.
-        owners = list(Member.objects.owners().select_for_update().values_list("agent_id", flat=True))
+        Anyone may leave; who manages the house sends members away, and only owners send owners.
+        """
+        if by.pk != self.agent_id:
+            require(by, X, House(pk=self.house_id))
+        elif W not in by.cap:
+            raise Forbidden("This token may only read; leaving takes one that may write.")
+        if by.pk != self.agent_id and self.role == OWNER:
+            Member.objects.require_owner(by)
+        with self._keeping_an_owner():
+            Member.objects.filter(agent_id=self.agent_id).delete()
+
+    @contextmanager
+    def _keeping_an_owner(self, unless: bool = False) -> Iterator[None]:
+        # One at a time, so that two owners cannot demote each other at the same moment.
+        lock_grants(House(pk=self.house_id))
+        owners = list(Member.objects.owners().values_list("agent_id", flat=True))
         if not unless and owners == [self.agent_id]:
             raise Forbidden("A house keeps at least one owner; make somebody else an owner first.")
+        yield
+        if not unless and self.agent_id in owners:
+            keep_a_manager()
 
 
 def _require_fitting(role: str, agent: Agent) -> None:

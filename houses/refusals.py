@@ -47,3 +47,14 @@ class TooLarge(Refused):
 
     code = "too_large"
     status = 413
+
+
+class TooMany(Refused):
+    """Asked too often; after `retry_after` seconds it is answered again."""
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after

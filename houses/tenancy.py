@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from houses.models import Agent, House
 
 _place: ContextVar[tuple[str, str]] = ContextVar("place", default=("", ""))
+_acting: ContextVar[str] = ContextVar("acting", default="")
 
 
 def current_house() -> str:
@@ -27,8 +28,18 @@ def current_house() -> str:
 @contextmanager
 def inside(house: "House | str", by: "Agent | UUID | str | None" = None) -> Iterator[None]:
     """A transaction in which the rows of one house exist. Nests; on the way out the outer house is back."""
-    with _placed(house if isinstance(house, str) else house.pk, _agent_id(by)):
+    with _placed(house if isinstance(house, str) else house.pk, _agent_id(by) or _acting.get()):
         yield
+
+
+@contextmanager
+def acting(by: "Agent | UUID | str") -> Iterator[None]:
+    """Work that goes on for somebody, in no transaction: `inside` names them where nobody else is named."""
+    token = _acting.set(_agent_id(by))
+    try:
+        yield
+    finally:
+        _acting.reset(token)
 
 
 @contextmanager

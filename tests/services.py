@@ -53,7 +53,13 @@ class Services:
                 "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'vault') "
                 "AND tablename NOT IN ('django_migrations', 'django_content_type', 'auth_permission')"
             ).fetchall()
-            delete = sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(sql.Identifier(*table)) for table in tables)
+            delete = sql.SQL("; ").join(
+                # The tools of the installation came with the tables.
+                sql.SQL("DELETE FROM {}" + (" WHERE house_id IS NOT NULL" if table[1] == "tools" else "")).format(
+                    sql.Identifier(*table)
+                )
+                for table in tables
+            )
             admin.execute(delete)
         with StrictRedis.from_url(self.redis.url) as redis:
             redis.flushall()

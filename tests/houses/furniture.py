@@ -6,9 +6,28 @@ from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from artifacts.models import Derivation, Input, Repository
-from houses.constraints import HouseOwned, SameHouse
-from houses.models import Agent, House, Member, Secret, Token
+from artifacts.models import Artifact, Derivation, Input, Repository
+from houses.constraints import AgentOwned, HouseOwned, SameHouse
+from houses.models import (
+    ActivationPolicy,
+    Agent,
+    BoundAgent,
+    BoundResource,
+    Grant,
+    House,
+    Invitation,
+    KeptAnswer,
+    Member,
+    Memory,
+    Mutation,
+    PolicyResource,
+    Resource,
+    Secret,
+    SecretBinding,
+    SecretDelivery,
+    Token,
+    Tool,
+)
 from houses.tenancy import inside
 from sandboxes.models import Environment, Sandbox
 from streams.models import Outbox, Stream
@@ -24,6 +43,16 @@ def models():
 def owned():
     """Models whose rows belong to a house, with the constraint that says so."""
     return {m: c for m in models() for c in m._meta.constraints if isinstance(c, HouseOwned)}
+
+
+def owned_by_agents():
+    """Models whose rows belong to one agent, of whatever house, with the constraint that says so."""
+    return {m: c for m in models() for c in m._meta.constraints if isinstance(c, AgentOwned)}
+
+
+def rows_of_houses(model):
+    """The rows that some house owns: the tools of the installation belong to none and are everybody's to see."""
+    return model._default_manager.all() if model is House else model._default_manager.exclude(house_id=None)
 
 
 def edges():
@@ -54,7 +83,7 @@ def _furnish(house, by):
     secret = Secret.objects.put("API_KEY", f"the value of {house}", by=by)
     token, _ = Token.objects.mint(bot, "for tests", by=by, expires_at=timezone.now() + timedelta(days=1))
     repository = Repository.objects.create(name="work", **here)
-    environment = Environment.objects.create(name="plain", **here)
+    environment = Environment.objects.create(name="plain", config={"repository": repository.pk}, **here)
     sandbox = Sandbox.objects.create(environment=environment, provider="local", **here)
     stream = Stream.objects.create(**here)
     parent = Thread.objects.create(stream_id=f"parent {house}", **here)
@@ -80,4 +109,36 @@ def _furnish(house, by):
         repository=repository, derivation=made, path=f"y of {house}", oid="0" * 40, how="observed", **here
     )
     rows = [house, member, secret, token, repository, environment, sandbox, stream, thread, outbox, make, command]
-    return {type(row): row for row in [*rows, made, read]}
+    records = _records(house, by, bot, secret, thread)
+    (resource,) = [row for row in records if isinstance(row, Resource)]
+    pointed = {"repository": repository, "path": f"x of {house}", "commit": "0" * 40, "resource": resource}
+    artifact = Artifact.objects.create(kind="file", label=f"x of {house}", made_by=by, **pointed, **here)
+    return {type(row): row for row in [*rows, made, read, artifact, *records]}
+
+
+def _records(house, by, bot, secret, thread):
+    """What a house knows of the world outside, who may what, and what was written down about it."""
+    here, soon = {"house": house}, timezone.now() + timedelta(days=1)
+    resource = Resource.objects.create(name="Forge", kind="github-repo", external_id=f"forge of {house}", **here)
+    tool = Tool.objects.create(name="ring", kind="http", config={"url": f"https://{house}.example"}, **here)
+    before = Memory.objects.create(kind="fact", subject=f"{house}", text=f"{house} was small", created_by=by, **here)
+    memory = Memory.objects.create(kind="fact", text=f"{house} is big", supersedes=before, created_by=by, **here)
+    Memory.objects.create(kind="fact", text=f"what {by} alone knows", agent=by, created_by=by, **here)
+    binding = SecretBinding.objects.create(name="forge", secret=secret, **here)
+    policy = ActivationPolicy.objects.create(agent=bot, name="nightly", trigger="cron", tool_ids=[tool.pk], **here)
+    Grant.objects.replace(bot, thread, "r")
+    return [
+        resource,
+        tool,
+        memory,
+        binding,
+        BoundResource.objects.create(binding=binding, resource=resource, **here),
+        BoundAgent.objects.create(binding=binding, agent=bot, **here),
+        policy,
+        PolicyResource.objects.create(policy=policy, resource=resource, **here),
+        Grant.objects.get(user=bot, object_pk=thread.pk),
+        Invitation.objects.create(digest=f"digest of {house}", invited_by=by, expires_at=soon, **here),
+        SecretDelivery.objects.create(name=secret.name, agent=bot, thread_id=thread.pk, command_id=thread.pk, **here),
+        KeptAnswer.objects.create(agent=by, key=f"key of {by}", asked="a digest"),
+        Mutation.objects.order_by("id").first(),
+    ]

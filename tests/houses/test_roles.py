@@ -4,8 +4,10 @@ import psycopg
 import pytest
 from django.db import InternalError, ProgrammingError, transaction
 
+from houses.audit import Audited
+from houses.models import Mutation
 from houses.tenancy import inside
-from tests.houses.furniture import owned, sql
+from tests.houses.furniture import models, sql
 
 TRIES = [
     "ALTER TABLE threads DISABLE ROW LEVEL SECURITY",
@@ -65,29 +67,58 @@ def test_the_owner_is_bound_by_the_policies(committed, running, in_oak):
         owner.execute("INSERT INTO secrets (house_id, name, vault_secret_id) VALUES ('x', 'X', gen_random_uuid())")
 
 
+ACROSS_HOUSES = (
+    "forget_kept_answers",
+    "outbox_left_behind",
+    "run_tokens_going",
+    "sandboxes_known",
+    "work_adrift",
+)
+
+IN_THIS_HOUSE = ("memories_saying", "memories_tagged", "threads_tagged")
+
+
 def test_functions_that_see_more_than_their_caller_are_few_and_cannot_be_led_astray(db):
     found = sql(
         "SELECT pronamespace::regnamespace || '.' || proname, proconfig[1], pg_get_userbyid(proowner) "
         "FROM pg_proc WHERE prosecdef ORDER BY 1"
     )
+    audits = {c.name for model in models() for c in model._meta.constraints if isinstance(c, Audited)}
     assert {name: role for name, _, role in found} == {
-        "public.outbox_left_behind": "arbe_operator",
-        "public.sandboxes_known": "arbe_operator",
-        "public.work_adrift": "arbe_operator",
-        "vault.drop": "arbe_vault",
-        "vault.open": "arbe_vault",
-        "vault.put": "arbe_vault",
+        **{f"public.{name}": "arbe_operator" for name in (*ACROSS_HOUSES, *IN_THIS_HOUSE, *audits)},
+        **{f"vault.{name}": "arbe_vault" for name in ("count_by_key", "drop", "open", "put", "sealed_with", "swap")},
     }
     assert all(path in ("search_path=public, pg_temp", "search_path=vault, pg_temp") for _, path, _ in found)
 
 
 def test_what_sees_every_house_tells_ids_alone(in_oak, in_elm):
     """Names, texts and payloads do not pass: the sweeps have to step inside for those."""
-    for function in ("outbox_left_behind", "sandboxes_known", "work_adrift"):
+    for function in ACROSS_HOUSES:
         columns = {
             name for row in sql("SELECT proargnames FROM pg_proc WHERE proname = %s", function) for name in row[0]
         }
-        assert columns <= {"house_id", "id", "stream_id", "kind", "provider", "provider_ref", "status"}
+        assert columns <= {"house_id", "id", "stream_id", "kind", "provider", "provider_ref", "status", "run", "count"}
+
+
+def test_what_searches_a_house_searches_no_other_and_no_private_memory(in_oak, in_elm, oak, elm, ada, cy):
+    asked = {
+        "threads_tagged('soup')": "UPDATE threads SET tags = ARRAY['soup']",
+        "memories_tagged(ARRAY['soup'])": "UPDATE memories SET tags = ARRAY['soup']",
+        "memories_saying('knows | big')": "SELECT 1",
+    }
+    for house, by in ((oak, ada), (elm, cy)):
+        with inside(house, by):
+            for change in asked.values():
+                sql(change)
+    for question in asked:
+        table = question.partition("_")[0]
+        assert sql(f"SELECT {question}") == []
+        with inside(oak, ada):
+            found, mine = sql(f"SELECT {question}"), sql(f"SELECT id FROM {table}")
+        with inside(oak, cy):
+            seen = sql(f"SELECT {question}")
+        assert {*found} and {*found} <= {*mine}
+        assert len({*found} - {*seen}) == (table == "memories")
 
 
 def test_nobody_else_may_ask_them(running, django_db_setup):
@@ -98,12 +129,42 @@ def test_nobody_else_may_ask_them(running, django_db_setup):
         assert asked == 0
 
 
-def test_every_house_owned_table_is_for_rows_alone(db):
-    for model in owned():
-        (may,) = sql(
-            "SELECT has_table_privilege(%s, 'SELECT, INSERT, UPDATE, DELETE'), "
-            "has_table_privilege(%s, 'TRUNCATE'), has_table_privilege(%s, 'TRIGGER'), "
-            "has_table_privilege(%s, 'REFERENCES')",
-            *[model._meta.db_table] * 4,
-        )
-        assert may == (True, False, False, False)
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES")
+
+
+def test_every_table_of_ours_is_for_rows_alone(db):
+    for model in models():
+        may = [
+            word
+            for word in PRIVILEGES
+            if sql("SELECT has_table_privilege(%s, %s)", model._meta.db_table, word) == [(True,)]
+        ]
+        assert may == (["SELECT"] if model is Mutation else ["SELECT", "INSERT", "UPDATE", "DELETE"]), model
+
+
+def test_what_writes_mutations_is_called_by_triggers_alone(db):
+    found = sql(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND prorettype = 'trigger'::regtype "
+        "AND has_function_privilege('arbe_app', oid, 'EXECUTE')"
+    )
+    assert found == []
+
+
+CHANGES = ["INSERT INTO mutations DEFAULT VALUES", "UPDATE mutations SET row_id = ''", "DELETE FROM mutations"]
+CHANGES += ["TRUNCATE mutations", "SELECT * FROM mutations FOR UPDATE"]
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_the_app_reads_mutations_and_changes_none(in_oak, oak, statement):
+    with inside(oak):
+        assert sql("SELECT count(*) > 20 FROM mutations") == [(True,)]
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            sql(statement)
+
+
+@pytest.mark.parametrize("statement", CHANGES[1:])
+def test_the_operator_adds_mutations_and_changes_none(running, django_db_setup, statement):
+    with psycopg.connect(running.urls.operator) as operator:
+        operator.execute("INSERT INTO mutations (table_name, row_id, action) VALUES ('t', '1', 'insert')")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            operator.execute(statement)
