@@ -1,7 +1,11 @@
-"""What every page says to the browser, and how a refusal becomes a page."""
+"""What every page says to the browser, how a refusal becomes a page, and what is looked at before any page."""
 
 from collections.abc import Callable
+from typing import Any
 
+from allauth.usersessions.models import UserSession
+from django.contrib import admin
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 
 from houses.answers import refused_page
@@ -11,11 +15,15 @@ POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'"
 )
+FEATURES = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()"
 Answer = Callable[[HttpRequest], HttpResponse]
 
 
-class ContentSecurityPolicy:
-    """No inline scripts, no foreign origins. The admin and the API's reading room bring inline styles of their own."""
+class SecureHeaders:
+    """No inline scripts, no foreign origins, nothing that a page could switch on unasked.
+
+    Django's own middleware says the rest. The admin and the API's reading room bring inline styles of their own.
+    """
 
     def __init__(self, get_response: Answer) -> None:
         self.get_response = get_response
@@ -25,9 +33,8 @@ class ContentSecurityPolicy:
         policy = POLICY
         if request.path.startswith(("/admin/", "/api/docs/")):
             policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-        if request.path.startswith("/api/docs/"):
-            policy = policy.replace("script-src 'self'", "script-src 'self' 'unsafe-inline'")
         response.headers.setdefault("Content-Security-Policy", policy)
+        response.headers.setdefault("Permissions-Policy", FEATURES)
         return response
 
 
@@ -44,3 +51,31 @@ class RefusalsSpeak:
         if not isinstance(refusal, Refused):
             return None
         return refused_page(request, refusal)
+
+
+class LastSeen:
+    """Writes down, once a minute, from where a session was used: for whoever wants to know which of theirs are open."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        key = request.session.session_key
+        if key and request.user.is_authenticated and cache.add(f"seen:{key}", 1, 60):
+            UserSession.objects.create_from_request(request)
+        return self.get_response(request)
+
+
+class OperatorsAlone:
+    """Everything under the admin's address asks for what the admin asks for, whoever made the page."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        if request.path.startswith("/admin/") and not admin.site.has_permission(request):
+            return admin.site.login(request)
+        return None

@@ -12,64 +12,33 @@
 | ARBE_STREAMS_HERE | `no` where the web process does not hold the streams itself |
 | ARBE_URL | the address people type |
 | ARBE_SECRET_KEY, ARBE_STREAMS_KEY, ARBE_VAULT_KEY | keys; the vault's is 32 bytes, url-safe base64 |
+| ARBE_VAULT_KEY_FILE | or the file that holds the vault's key |
+| ARBE_VAULT_OLD_KEYS, ARBE_VAULT_OLD_KEYS_FILE | keys that still open what they sealed: by commas, or a line each |
 | ARBE_HOSTS | host names that are answered to, by commas (default: this machine's loopback names) |
+| ARBE_OIDC_ISSUER | an OpenID provider that people may come in by: its address; with the two below |
+| ARBE_OIDC_CLIENT_ID, ARBE_OIDC_CLIENT_SECRET | what arbe is called there, and how it shows that it is |
+| ARBE_OIDC_NAME | what the button on the sign-in page says (default `single sign-on`) |
+| ARBE_SMTP_URL | who takes mail: `smtp://name:password@host:587` (STARTTLS) or `smtps://…`; without it nobody |
+| ARBE_MAIL_FROM | the sender of that mail |
+| ARBE_CLIENT_HEADER | where a proxy says who asks, such as `X-Real-IP`; by default only the connection counts |
 | ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
 | ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
+| ARBE_RATE_LIMIT | how often one credential may ask the API in a minute (default 1200); 0: as often as it likes |
+| ARBE_METRICS | host:port where Prometheus finds what arbe counts, for operators alone (default: nowhere) |
 | ARBE_DEBUG | `yes` for Django's own error pages |
 """
 
 import os
 import sys
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-ARBE_VAR = Path(os.environ.get("ARBE_VAR", BASE_DIR / "var")).resolve()
-
-
-def _written() -> dict[str, str]:
-    try:
-        lines = (ARBE_VAR / "arbe.env").read_text().splitlines()
-    except OSError:
-        return {}
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
-_from_file = _written()
-
-
-def env(name: str, default: str = "") -> str:
-    return os.environ.get(name) or _from_file.get(name) or default
-
-
-def _database(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "arbe",
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 300,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "arbe", **dict(parse_qsl(parts.query))},  # sslmode and the like
-    }
-
-
-def _pooled(url: str) -> dict[str, Any]:
-    """Requests and followers of commands live in threads of their own, and connecting takes longer than their work."""
-    database = _database(url)
-    pool = {"min_size": 0, "max_size": 40, "timeout": 20}
-    return database | {"CONN_MAX_AGE": 0, "OPTIONS": database["OPTIONS"] | {"pool": pool}}
-
+from arbe.environment import ARBE_VAR, BASE_DIR, database, env, env_or_file, pooled
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/arbe"  # so that checks and makemigrations need no database
 DATABASES = {
-    "default": _pooled(env("ARBE_DATABASE_URL", NOWHERE)),
-    "owner": _database(env("ARBE_OWNER_DATABASE_URL", NOWHERE)),
-    "operator": _database(env("ARBE_OPERATOR_DATABASE_URL", NOWHERE)),
+    "default": pooled(env("ARBE_DATABASE_URL", NOWHERE)),
+    "owner": database(env("ARBE_OWNER_DATABASE_URL", NOWHERE)),
+    "operator": database(env("ARBE_OPERATOR_DATABASE_URL", NOWHERE)),
 }
 DATABASE_ROUTERS = ["arbe.routers.OwnerMigrates"]
 
@@ -80,16 +49,23 @@ STREAMS_HERE = env("ARBE_STREAMS_HERE", "yes") == "yes"  # `no` where another pr
 STREAMS_KEY = env("ARBE_STREAMS_KEY")
 NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
 SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
-VAULT_KEY = env("ARBE_VAULT_KEY")
+VAULT_KEY = env_or_file("ARBE_VAULT_KEY").strip()
+VAULT_OLD_KEYS = tuple(env_or_file("ARBE_VAULT_OLD_KEYS").replace(",", " ").split())
 SANDBOX_NETWORK = env("ARBE_SANDBOX_NETWORK", "no") == "yes"
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
+RATE_LIMIT = int(env("ARBE_RATE_LIMIT", "1200"))  # requests a minute
 DEBUG = env("ARBE_DEBUG") == "yes"
+METRICS = env("ARBE_METRICS")
+if METRICS and ARBE_VAR.is_dir():  # processes count into files, which have to be known before the first of them counts
+    (ARBE_VAR / "metrics").mkdir(mode=0o700, exist_ok=True)
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(ARBE_VAR / "metrics"))
 ALLOWED_HOSTS = [host for host in env("ARBE_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if host]
 CSRF_TRUSTED_ORIGINS = [ARBE_URL]
+CLIENT_HEADER = env("ARBE_CLIENT_HEADER")
 
 INSTALLED_APPS = [
     *(["daphne"] if "runserver" in sys.argv else []),  # it takes a third of a second to load
-    "django.contrib.admin",
+    "houses.apps.OperatorsAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -100,6 +76,13 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_rq",
     "pgtrigger",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "guardian",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -108,10 +91,11 @@ INSTALLED_APPS = [
     "sandboxes",
     "artifacts",
     "streams",
-    "houses",
+    "houses.apps.HousesConfig",
 ]
 
 MIDDLEWARE = [
+    "arbe.measuring.Measured",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -121,9 +105,22 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "arbe.middleware.ContentSecurityPolicy",
+    "arbe.middleware.SecureHeaders",
     "arbe.middleware.RefusalsSpeak",
+    "allauth.account.middleware.AccountMiddleware",
+    "arbe.middleware.LastSeen",
+    "arbe.middleware.OperatorsAlone",
 ]
+
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+# Rights are rows of our own, which know their house; nobody is anonymous here, and the user model stays as it is.
+GUARDIAN_USER_OBJ_PERMS_MODEL = "houses.Grant"
+GUARDIAN_MONKEY_PATCH_USER = False
+GUARDIAN_MONKEY_PATCH_GROUP = False
+ANONYMOUS_USER_NAME = None
 
 ROOT_URLCONF = "arbe.urls"
 ASGI_APPLICATION = "arbe.asgi.application"
@@ -135,9 +132,58 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Who comes in, and by what. Nobody makes an account unasked: that takes an invitation (`houses.invitations`).
+ACCOUNT_ADAPTER = "houses.identity.Accounts"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_RATE_LIMITS = {  # a minute's worth would do; five say the same everywhere as `Retry-After` does
+    "login_failed": "30/5m/ip,5/5m/key",
+    "change_password": "10/5m/user",
+    "reauthenticate": "20/5m/user",
+    "reset_password": "20/5m/ip,3/5m/key",
+    "reset_password_from_key": "30/5m/ip",
+}
+MFA_ADAPTER = "houses.identity.Factors"
+MFA_TOTP_ISSUER = "arbe"
+MFA_TOTP_TOLERANCE = 1  # of 30 seconds: clocks differ
+SOCIALACCOUNT_ADAPTER = "houses.identity.Identities"
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True  # before an identity is connected to an account, or taken off it
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form that ends up at the provider would be stopped by our own content policy
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": env("ARBE_OIDC_NAME", "single sign-on"),
+                "client_id": env("ARBE_OIDC_CLIENT_ID"),
+                "secret": env("ARBE_OIDC_CLIENT_SECRET"),
+                "settings": {"server_url": env("ARBE_OIDC_ISSUER")},
+            }
+        ]
+        if env("ARBE_OIDC_ISSUER")
+        else [],
+    }
+}
+SMTP = urlsplit(env("ARBE_SMTP_URL"))
+SENDS_MAIL = bool(SMTP.hostname)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if SENDS_MAIL else 'console'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = SMTP.hostname or "localhost", SMTP.port or (465 if SMTP.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(SMTP.username or ""), unquote(SMTP.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.scheme == "smtps", SMTP.scheme == "smtp"
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env("ARBE_MAIL_FROM", "arbe@localhost")
+CACHES = {"default": {"BACKEND": "houses.attempts.Forgiving", "KEY_PREFIX": "arbe"}}
+
 SESSION_COOKIE_AGE = 30 * 24 * 3600  # seconds
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ARBE_URL.startswith("https:")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE = ARBE_URL.startswith("https:")
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SECURE else "http"
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SESSION_COOKIE_NAME = "arbe_session"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -179,7 +225,13 @@ RQ_QUEUES = {
     for name in ("commands", "runs")
 }
 # What `manage.py scheduler` calls, and after how many seconds again: whoever was called and never came is called again.
-ARBE_SWEEPS = {"streams.outbox.sweep": 1, "threads.jobs.sweep": 1, "sandboxes.janitor.sweep": 60}
+ARBE_SWEEPS = {
+    "streams.outbox.sweep": 1,
+    "threads.jobs.sweep": 1,
+    "sandboxes.janitor.sweep": 60,
+    "threads.leftovers.sweep": 60,
+    "houses.idempotency.sweep": 3600,
+}
 
 REST_FRAMEWORK = {
     # In a module without views: these are imported while REST framework's own views are.
@@ -190,7 +242,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "houses.api.schema.ApiSchema",
     "EXCEPTION_HANDLER": "houses.answers.refusal_response",
     "UNAUTHENTICATED_USER": None,
 }

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,8 @@ class Up:
         for name, queue in WORKERS.items():
             self._keep(name, [*MANAGE, "worker", queue])
         self._keep("scheduler", [*MANAGE, "scheduler"])
+        if self.given.get("ARBE_METRICS"):
+            self._keep("metrics", [*MANAGE, "metrics"])
 
     def _start_services(self) -> None:
         """Postgres and Redis, unless others were named; then everything the processes have to be told."""
@@ -106,6 +109,9 @@ class Up:
         if process_env.needs_postgres(given):
             admin = self._embed("postgres", Postgres(var / "postgres"), signal.SIGINT)
         told |= process_env.databases(given, var, admin)
+        if where := given.get("ARBE_METRICS"):
+            told["ARBE_METRICS"] = where
+            shutil.rmtree(var / "metrics", ignore_errors=True)  # what an earlier start counted
         process_env.write(var, told)
         self.env = {**given, **told, "ARBE_VAR": str(var), "PYTHONUNBUFFERED": "1"}
         self.env.pop("DATABASE_URL", None)  # the administrator's: none of arbe's own processes needs it
@@ -123,6 +129,7 @@ class Up:
 
     def _uvicorn_options(self) -> list[str]:
         options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"]
+        options += ["--no-proxy-headers"]  # which header counts is for arbe's own settings to say
         options += ["--lifespan", "on"]  # without its streams it is no web process: it says why, and is started again
         graceful = ["--timeout-graceful-shutdown", str(int(WEB_ENDS) - 1)]
         return ["--host", self.place.host, "--port", str(self.place.port), *options, *graceful]
@@ -150,7 +157,7 @@ class Up:
 
     def _end(self) -> None:
         self._end_group(["scheduler", *WORKERS], WORK_ENDS)
-        self._end_group(["web"], WEB_ENDS)
+        self._end_group(["web", "metrics"], WEB_ENDS)
         if count := self.machines.end_all(COMMANDS_END):
             self._say(f"Stopped {count} running commands.")
         self._end_group(["redis"], REDIS_ENDS)

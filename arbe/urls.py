@@ -1,36 +1,51 @@
 """Every address of arbe. Streams and websockets are routed before Django, in `arbe.serving`."""
 
 from django.contrib import admin
-from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import artifacts.api
 import artifacts.pages
 import houses.api
+import houses.entrances
+import houses.invitation_pages
+import houses.mutation_pages
 import houses.pages
+import houses.record_pages
 import sandboxes.api
 import sandboxes.pages
+import streams.signal_api
+import streams.signal_pages
 import threads.api
 import threads.pages
+import threads.secret_pages
 from arbe import health
 from houses.answers import no_such_address
 
 urlpatterns = [
+    path("", include(houses.entrances.urlpatterns)),
+    path("", include(houses.invitation_pages.urlpatterns)),
+    path("", include(houses.mutation_pages.urlpatterns)),
+    path("", include(streams.signal_pages.urlpatterns)),
     path("", include(houses.pages.urlpatterns)),
+    path("", include(houses.record_pages.urlpatterns)),
     path("", include(threads.pages.urlpatterns)),
+    path("", include(threads.secret_pages.urlpatterns)),
     path("", include(artifacts.pages.urlpatterns)),
     path("", include(sandboxes.pages.urlpatterns)),
     path("api/", include(houses.api.urlpatterns)),
+    path("api/", include(streams.signal_api.urlpatterns)),
     path("api/", include(threads.api.urlpatterns)),
     path("api/", include(artifacts.api.urlpatterns)),
     path("api/", include(sandboxes.api.urlpatterns)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("api/", no_such_address),
-    path("api/<path:rest>", no_such_address),
+    re_path(r"^api/(?P<rest>(?s:.+))$", no_such_address),
     path("admin/", admin.site.urls),
     path("healthz", health.answer),
 ]
 
 handler400 = "houses.pages.bad_request"
+handler429 = "houses.answers.too_many"
 handler500 = "houses.answers.our_fault"

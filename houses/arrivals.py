@@ -1,40 +1,46 @@
 """Somebody comes into a house: a person by e-mail address, or a bot by name."""
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from dataclasses import dataclass
 
 from houses.agents import RUNTIMES, Agent
-from houses.credentials import SignInLink
+from houses.credentials import SignInLink, sign_in_address
+from houses.invitations import Invitation, address, invitation_address
 from houses.places import MEMBER, House, Member
-from houses.refusals import Forbidden, Invalid
+from houses.refusals import Invalid
+from houses.rights import require
+from houses.scopes import X
 from houses.titles import one_line
 
 
-def welcome_person(
-    house: House, email: str, *, name: str = "", role: str = MEMBER, by: Agent
-) -> tuple[Member, str | None]:
-    """The member, and the secret of their first sign-in link if they are new to this installation.
+@dataclass(frozen=True, kw_only=True)
+class Welcome:
+    """How somebody comes in: they are in already, perhaps with a link for their first time, or they have to accept."""
 
-    A link signs in as its person everywhere, so for somebody who was here before there is none.
+    member: Member | None = None
+    sign_in_link: str | None = None
+    invitation_link: str | None = None
+
+
+def welcome_person(house: House, email: str, *, name: str = "", role: str = MEMBER, by: Agent) -> Welcome:
+    """Let a person in, or invite them.
+
+    An operator makes accounts and adds people at once; a sign-in link is for whoever is new, as it signs in everywhere.
+    Everybody else invites: nobody is put into a house unasked, and nobody learns who else is here.
     """
-    Member.objects.require_owner(by)
-    address = Agent.objects.normalize_email(email.strip())
-    try:
-        validate_email(address)
-    except ValidationError as wrong:
-        raise Invalid("A person is added by an e-mail address.") from wrong
-    known = Agent.objects.filter(email__iexact=address).first()
-    if known is None and not by.is_operator:
-        # Whoever makes an account holds its first link: one that names a stranger's address would be theirs.
-        raise Forbidden("Nobody here has that address; an operator of this installation can add new people.")
-    person = known or Agent.objects.create_human(one_line(name, 80) or address.partition("@")[0], address)
+    require(by, X, house)
+    if not by.is_operator:
+        _, text = Invitation.objects.make(by=by, role=role, email=address(email))
+        return Welcome(invitation_link=invitation_address(text))
+    email = address(email)
+    known = Agent.objects.filter(email__iexact=email).first()
+    person = known or Agent.objects.create_human(one_line(name, 80) or email.partition("@")[0], email)
     member = house.admit(person, role=role, by=by)
-    return member, None if known else SignInLink.objects.make(person)
+    return Welcome(member=member, sign_in_link=None if known else sign_in_address(SignInLink.objects.make(person)))
 
 
 def welcome_bot(house: House, name: str, runtime: str, *, by: Agent) -> Member:
     """A new bot, in this house alone; it comes in by token."""
-    Member.objects.require_owner(by)
+    require(by, X, house)
     name = one_line(name, 80)
     if not name or runtime not in RUNTIMES:
         raise Invalid(f"A bot needs a name and a runtime, which is one of {', '.join(RUNTIMES)}.")

@@ -7,7 +7,9 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.request import Request
 
 from houses.agents import Agent
+from houses.attempts import address_of, wrong_token
 from houses.credentials import Token
+from houses.refusals import Refused
 
 SCHEME = "bearer"
 
@@ -19,7 +21,12 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != SCHEME:
             return None
-        token = Token.objects.read(text.strip())
+        try:
+            token = Token.objects.read(text.strip())
+        except Refused:
+            wrong_token(address_of(request))
+            raise
+        token.agent.cap = token.bits
         return token.agent, token
 
     def authenticate_header(self, request: Request) -> str:

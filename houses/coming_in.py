@@ -1,7 +1,11 @@
 """Pages for coming in and going out."""
 
+from allauth.account.adapter import get_adapter
+from allauth.account.utils import perform_login
+from allauth.account.views import password_reset
+from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from django.conf import settings
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -10,8 +14,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.models import Agent, SignInLink
 from houses.refusals import NotFound
-
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def agent_of(request: HttpRequest) -> Agent:
@@ -31,13 +33,13 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if link := request.POST.get("link", "").strip().rstrip("/"):
         return redirect("sign_in_link", link.rpartition("/")[2][:100] or "none")
     if request.method != "POST":
-        return render(request, "houses/sign_in.html")
+        return _page(request)
     email = request.POST.get("email", "").strip()
-    agent = authenticate(request, username=email, password=request.POST.get("password", ""))
+    agent = get_adapter().authenticate(request, email=email, password=request.POST.get("password", ""))
     if not isinstance(agent, Agent):
         detail = "That address and password do not open anything here. Somebody who is in can make you a sign-in link."
-        return render(request, "houses/sign_in.html", {"detail": detail, "email": email}, status=401)
-    return _in(request, agent)
+        return _page(request, 401, detail=detail, email=email)
+    return come_in(request, agent)
 
 
 @never_cache
@@ -46,17 +48,30 @@ def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
     """A one-time link: looking at it, as mail scanners do, does not use it up."""
     link = SignInLink.objects.waiting(secret)
     if link is None:
-        detail = "This sign-in link was used or has expired; ask for a new one."
-        return render(request, "houses/sign_in.html", {"detail": detail}, status=401)
+        return _page(request, 401, detail="This sign-in link was used or has expired; ask for a new one.")
     if request.method != "POST":
-        return render(request, "houses/sign_in.html", {"token": secret, "agent": link.agent})
-    return _in(request, SignInLink.objects.use(secret))
+        return _page(request, token=secret, agent=link.agent)
+    return come_in(request, SignInLink.objects.use(secret))
 
 
-def _in(request: HttpRequest, agent: Agent) -> HttpResponse:
-    wanted = request.session.get("next") or settings.LOGIN_REDIRECT_URL
-    login(request, agent, backend=BACKEND)
-    return redirect(wanted)
+@never_cache
+def lost(request: HttpRequest) -> HttpResponse:
+    """A new password by mail, if this installation sends any."""
+    if not settings.SENDS_MAIL:
+        return render(request, "account/password_reset.html")
+    answer: HttpResponse = password_reset(request)
+    return answer.render() if hasattr(answer, "render") else answer
+
+
+def come_in(request: HttpRequest, agent: Agent) -> HttpResponse:
+    """Whoever showed who they are is in, after their second factor if they have one."""
+    answer: HttpResponse = perform_login(request, agent, redirect_url=request.session.pop("next", None))
+    return answer
+
+
+def _page(request: HttpRequest, status: int = 200, **more: object) -> HttpResponse:
+    more["providers"] = get_social_adapter().list_providers(request)
+    return render(request, "houses/sign_in.html", more, status=status)
 
 
 @require_POST

@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import admin, messages
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import redirect_to_login
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from houses.agents import Agent
+from houses.answers import refused_page
 from houses.models import House
-from houses.refusals import Refused
+from houses.refusals import Forbidden, Refused
 from houses.tenancy import inside
 
 OPERATOR = "operator"  # the database role that sees the rows of every house; for reading alone
@@ -21,6 +27,33 @@ if TYPE_CHECKING:
     Admin = admin.ModelAdmin[Any]
 else:  # generic for type checkers alone
     Admin = admin.ModelAdmin
+
+
+class OperatorSite(admin.AdminSite):
+    """For operators whose session passed a second factor; whoever looks into every house shows twice who they are."""
+
+    site_header = site_title = "arbe, for operators"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        agent = request.user
+        if not isinstance(agent, Agent) or not agent.is_active or not agent.is_operator:
+            return False
+        return any(record["method"] == "mfa" for record in get_authentication_records(request, agent))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What is still missing: to sign in, to be an operator, to set a factor up, or to show it."""
+        asked = request.GET.get(REDIRECT_FIELD_NAME) or request.get_full_path()
+        wanted = asked if asked.startswith("/admin/") else reverse("admin:index")
+        if not isinstance(request.user, Agent):
+            return redirect_to_login(wanted)
+        if not request.user.is_operator:
+            return refused_page(request, Forbidden("This is for the operators of this installation."))
+        if is_mfa_enabled(request.user):
+            return redirect_to_login(wanted, reverse("mfa_reauthenticate"))
+        messages.info(
+            request, "What operators see asks for a second factor. Set one up here; it is asked for from now on."
+        )
+        return redirect_to_login(wanted, reverse("mfa_activate_totp"))
 
 
 class HouseFilter(admin.SimpleListFilter):
@@ -70,6 +103,7 @@ class Looking(Admin):
         With `outside` the verb opens the house itself, because it waits for a machine meanwhile.
         """
         assert isinstance(request.user, Agent)
+        request.user.oversees = True
         for row in rows:
             try:
                 self._say(row, verb, request.user, outside)

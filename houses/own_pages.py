@@ -2,18 +2,22 @@
 
 from typing import Any
 
-from django.contrib.auth import update_session_auth_hash
+from allauth.mfa.utils import is_mfa_enabled
+from allauth.socialaccount.adapter import get_adapter
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from houses import token_forms
 from houses.coming_in import agent_of
+from houses.finding import found
 from houses.membership import houses_of
 from houses.models import Agent, Token
-from houses.refusals import NotFound, Refused
+from houses.refusals import NotFound
 from houses.tenancy import inside
 
 
@@ -21,19 +25,23 @@ from houses.tenancy import inside
 @login_required
 @require_http_methods(["GET", "POST"])
 def you(request: HttpRequest) -> HttpResponse:
-    """A name, and a password for coming back without a link."""
+    """A name, and where everything else that is one's own is found."""
     if request.method != "POST":
-        return _you(request)
-    agent, password = agent_of(request), request.POST.get("password", "")
-    try:
-        with transaction.atomic():
-            agent.rename(request.POST.get("name", ""))
-            if password:
-                agent.change_password(request.POST.get("old_password", ""), password)
-    except Refused as refused:
-        return _you(request, refused.status, detail=refused.detail)
-    update_session_auth_hash(request, agent)
+        return you_page(request)
+    agent_of(request).rename(request.POST.get("name", ""))
     return redirect("home")
+
+
+@never_cache
+@login_required
+@require_POST
+def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
+    """Out, at once, wherever it is open."""
+    session = found(UserSession.objects.all(), "You have no such session.", user=request.user, pk=session_id)
+    if session.is_current():
+        logout(request)
+    session.end()
+    return redirect("usersessions_list")
 
 
 @never_cache
@@ -46,18 +54,19 @@ def own_token(request: HttpRequest) -> HttpResponse:
     if house is None:
         raise NotFound("You are in no such house.")
     with inside(house, agent):
-        token, text = Token.objects.mint(agent, request.POST.get("name", ""), by=agent)
-    words = f"Whoever holds it is you in {house}, for 90 days. It is shown this once."
-    return _you(request, once={"title": f"Your token “{token}”", "words": words, "value": text})
+        token, text = Token.objects.mint(agent, request.POST.get("name", ""), by=agent, **token_forms.asked(request))
+    return you_page(request, once=token_forms.shown_once(token, text, house, by=agent))
 
 
-def _you(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
+def you_page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
     agent = agent_of(request)
     houses = houses_of(agent)
     tokens = [{"house": house, "token": token} for house in houses for token in _tokens(house.pk, agent)]
+    more |= {"has_factor": is_mfa_enabled(agent), "providers": get_adapter().list_providers(request)}
     return render(request, "houses/you.html", {"houses": houses, "tokens": tokens, **more}, status=status)
 
 
 def _tokens(house_id: str, agent: Agent) -> list[Token]:
     with inside(house_id, agent):
-        return list(Token.objects.live().filter(agent=agent).order_by("-created_at"))
+        mine = Token.objects.live().lasting().filter(agent=agent)
+        return list(mine.select_related("created_by").order_by("-created_at"))

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connections
 
@@ -32,14 +33,14 @@ def django_db_setup(running: services.Services, django_db_blocker) -> Iterator[N
     """Point Django at the embedded database, as each role, and migrate as the owner."""
     from django.conf import UserSettingsHolder, settings
 
-    from arbe.settings import _database
+    from arbe.environment import database
 
     for alias, url in {
         "default": running.urls.app,
         "owner": running.urls.owner,
         "operator": running.urls.operator,
     }.items():
-        connections[alias].settings_dict.update(_database(url))
+        connections[alias].settings_dict.update(database(url))
         connections[alias].close()
     ground = settings._wrapped
     while isinstance(ground, UserSettingsHolder):  # a test's own settings go with it; these are for all of them
@@ -61,6 +62,8 @@ def var(settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for what lasts, for this test alone."""
     folder = Path(tempfile.mkdtemp(prefix="arbe-var-"))
     settings.ARBE_VAR = folder
+    settings.RATE_LIMIT = 0  # tests ask more often than anybody does; those of the limits set their own
+    caches["default"].key_prefix = folder.name  # what was tried too often in one test is nothing to the next
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -161,12 +164,17 @@ def scribe(oak):
 
 @pytest.fixture
 def client_of() -> Callable:
-    """A signed-in browser of an agent, without the browser."""
+    """A signed-in browser of an agent, without the browser; with `factor=True` one that passed a second factor."""
     from django.test import Client
 
-    def signed_in(agent, **options):
+    def signed_in(agent, factor=False, **options):
         client = Client(**options)
         client.force_login(agent)
+        if factor:
+            session = client.session
+            session["account_authentication_methods"] = [{"method": "mfa", "at": 0}]
+            session["account_authentication_methods_user"] = str(agent.pk)
+            session.save()
         return client
 
     return signed_in
