@@ -20,5 +20,9 @@ def write(file: Path, text: str) -> None:
 def generated(file: Path) -> str:
     """The secret in the file; made up on first asking: 32 random bytes, as url-safe base64."""
     if not file.exists():
-        write(file, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() + "\n")
+        write(file, new_key() + "\n")
     return file.read_text().strip()
+
+
+def new_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from arbe import private_files, roles
 
 DATABASES = ("ARBE_DATABASE_URL", "ARBE_OWNER_DATABASE_URL", "ARBE_OPERATOR_DATABASE_URL")
-KEYS = {"ARBE_SECRET_KEY": "secret", "ARBE_STREAMS_KEY": "streams", "ARBE_VAULT_KEY": "vault"}
+KEYS = {"ARBE_SECRET_KEY": "secret", "ARBE_STREAMS_KEY": "streams"}
+VAULT, OLD = "ARBE_VAULT_KEY", "ARBE_VAULT_OLD_KEYS"
 
 
 def needs_postgres(given: Mapping[str, str]) -> bool:
@@ -31,7 +32,26 @@ def databases(given: Mapping[str, str], var: Path, admin_url: str) -> dict[str, 
 
 def keys(given: Mapping[str, str], var: Path) -> dict[str, str]:
     folder = _keys(var)
-    return {name: given.get(name) or private_files.generated(folder / file) for name, file in KEYS.items()}
+    told = {name: given.get(name) or private_files.generated(folder / file) for name, file in KEYS.items()}
+    named = {name: given[name] for key in (VAULT, OLD) for name in (key, f"{key}_FILE") if given.get(name)}
+    if VAULT not in named and f"{VAULT}_FILE" not in named:
+        named[VAULT] = private_files.generated(folder / "vault")
+    if OLD not in named and f"{OLD}_FILE" not in named and (folder / "vault.old").exists():
+        named[OLD] = ",".join((folder / "vault.old").read_text().split())
+    return told | named
+
+
+def renew_vault_key(given: Mapping[str, str], var: Path) -> Path | None:
+    """A new vault key in the place of the one made here, which still opens; None if the operator names the key."""
+    file = _keys(var) / "vault"
+    if given.get(VAULT) or given.get(f"{VAULT}_FILE") or not file.exists():
+        return None
+    old = file.with_name("vault.old")
+    known = old.read_text().split() if old.exists() else []
+    # First the old key where it is found, then the new one: killed in between, nothing is lost.
+    private_files.write(old, "\n".join(dict.fromkeys([*known, file.read_text().strip()])) + "\n")
+    private_files.write(file, private_files.new_key() + "\n")
+    return file
 
 
 def addresses(given: Mapping[str, str], host: str, port: int) -> dict[str, str]:

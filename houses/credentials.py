@@ -6,21 +6,27 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
 from houses.agents import Agent
+from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House, Member
-from houses.refusals import Forbidden, Refused
+from houses.refusals import Forbidden, Invalid, Refused
+from houses.rights import may
+from houses.scopes import ALL, X, as_bits
+from houses.standing import require_x
 from houses.tenancy import current_house, inside
 from houses.titles import one_line
 
 PREFIX = "arbe_"
-TOKEN_LIFE = timedelta(days=90)
+TOKEN_LIFE, LONGEST_LIFE = timedelta(days=90), timedelta(days=365)
+GRACE = timedelta(hours=1)  # for which a token that was replaced may go on, at the most
 LINK_LIFE = timedelta(hours=24)
 ANOTHER = "make another one: people under their name, for bots under Settings → Members."
 
@@ -44,6 +50,11 @@ def sign_in_address(secret: str) -> str:
     return f"{settings.ARBE_URL}{reverse('sign_in_link', args=[secret])}"
 
 
+def text_of(secret: str) -> str:
+    """A token as its holder sends it, of the house we are inside of."""
+    return f"{PREFIX}{current_house()}_{secret}"
+
+
 def digest(secret: str) -> str:
     """What is kept of a secret of 32 random bytes; it needs no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -52,24 +63,46 @@ def digest(secret: str) -> str:
 class TokenQuerySet(models.QuerySet["Token"]):
     """Tokens of the house."""
 
-    def mint(self, agent: Agent, name: str, *, by: Agent, expires_at: datetime | None = None) -> tuple["Token", str]:
-        """A token and its text, which is shown once. Owners mint for bots, everybody for themselves."""
-        if by.pk != agent.pk:
-            Member.objects.require_owner(by)
-        if agent.pk != by.pk and not agent.is_bot:
-            raise Forbidden("A token speaks for whoever holds it: people make their own.")
+    def mint(
+        self,
+        agent: Agent,
+        name: str,
+        *,
+        by: Agent,
+        bits: str | None = None,
+        expires_at: datetime | None = None,
+        asked_with: "Token | None" = None,
+    ) -> tuple["Token", str]:
+        """A token and its text, which is shown once. Who has x on the house mints for bots, everybody for themselves.
+
+        It may do what `bits` say, at the most what the one who mints may; and it ends with the token that asked.
+        """
+        _require_to_speak_for(agent, by)
+        bits = by.cap if bits is None else bits
+        _require_no_more(bits, by, asked_with)
         secret = secrets.token_urlsafe(32)
         token = self.create(
             house_id=current_house(),
             agent=agent,
             name=one_line(name) or "token",
             digest=digest(secret),
-            expires_at=expires_at or timezone.now() + TOKEN_LIFE,
+            bits=bits,
+            created_by=by,
+            expires_at=_end(expires_at or timezone.now() + TOKEN_LIFE, asked_with),
         )
-        return token, f"{PREFIX}{current_house()}_{secret}"
+        return token, text_of(secret)
 
     def live(self) -> Self:
         return self.filter(revoked_at=None, expires_at__gt=Now())
+
+    def lasting(self) -> Self:
+        """Those that somebody made, without those that come and go with a run."""
+        return self.filter(run="")
+
+    def known_to(self, agent: Agent) -> Self:
+        """An agent's own; and of the whole house, for whoever manages it."""
+        everybody = may(agent, X, House(pk=current_house()))
+        return self.lasting() if everybody else self.lasting().filter(agent=agent)
 
     @staticmethod
     def holds(house_id: str, token_id: str) -> bool:
@@ -103,6 +136,9 @@ class Token(models.Model):
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="tokens")
     name = models.TextField()
     digest = models.TextField(unique=True, editable=False)
+    bits = models.TextField(default=ALL, db_default=ALL)  # it may do no more than these, whatever its agent may
+    run = models.TextField(default="", db_default="", blank=True, editable=False)  # the command it was minted for
+    created_by = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="+", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -120,7 +156,12 @@ class Token(models.Model):
                 to_fields=("house", "agent"),
                 on_delete="cascade",
             ),
+            models.UniqueConstraint(name="one_token_per_run", fields=["house", "run"], condition=~Q(run="")),
             HouseOwned(name="tokens_stay_in_their_house"),
+            Audited(name="tokens_are_audited", hidden=("digest",), ignored=("last_used_at",)),
+        ]
+        indexes = [
+            models.Index(name="tokens_of_going_runs", fields=["expires_at"], condition=~Q(run="") & Q(revoked_at=None))
         ]
 
     def __str__(self) -> str:
@@ -131,11 +172,60 @@ class Token(models.Model):
         if self.last_used_at is None or self.last_used_at < timezone.now() - timedelta(minutes=1):
             Token.objects.filter(pk=self.pk).update(last_used_at=Now())
 
-    def revoke(self, *, by: Agent) -> None:
-        """Whoever holds it is out. Owners revoke any token of the house, operators any at all, everybody their own."""
+    @property
+    def is_live(self) -> bool:
+        return self.revoked_at is None and self.expires_at > timezone.now()
+
+    @transaction.atomic
+    def rotate(
+        self, *, by: Agent, grace: timedelta = timedelta(0), asked_with: "Token | None" = None
+    ) -> tuple["Token", str]:
+        """Another token in the place of this one, for as long again; this one ends at once, or after a while."""
+        if not timedelta(0) <= grace <= GRACE:
+            raise Invalid("The old token may go on for an hour at the most.")
+        old = Token.objects.select_for_update().get(pk=self.pk)
+        if not old.is_live or old.run:
+            raise Invalid("This token has ended; make another one.")
+        life = old.expires_at - old.created_at
+        new, text = Token.objects.mint(
+            old.agent, old.name, by=by, bits=old.bits, expires_at=timezone.now() + life, asked_with=asked_with
+        )
+        if grace:
+            Token.objects.filter(pk=old.pk).update(expires_at=min(old.expires_at, timezone.now() + grace))
+        else:
+            Token.objects.filter(pk=old.pk).update(revoked_at=Now())
+        return new, text
+
+    def revoke(self, *, by: Agent, asked_with: "Token | None" = None) -> None:
+        """Whoever holds it is out. With x on the house any token of it, operators any at all, everybody their own."""
         if by.pk != self.agent_id and not by.is_operator:
-            Member.objects.require_owner(by)
+            require_x(by)
+        _require_no_more(self.bits, by, asked_with)
         Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now())
+
+
+def _require_to_speak_for(agent: Agent, by: Agent) -> None:
+    if by.pk == agent.pk:
+        return
+    require_x(by)
+    if not agent.is_bot:
+        raise Forbidden("A token speaks for whoever holds it: people make their own.")
+
+
+def _require_no_more(bits: str, by: Agent, asked_with: Token | None) -> None:
+    """Whoever came in with a token has no power over one that may do more; and that of a run has none over any."""
+    if not bits or as_bits(bits) != bits:
+        raise Invalid("What a token may do is some of r, w and x, in that order.")
+    if asked_with is not None and asked_with.run:
+        raise Forbidden("The token of a run makes and ends no tokens; it goes when the run rests.")
+    if not by.oversees and not set(bits) <= set(by.cap):
+        raise Forbidden(f"The token that asks may only {by.cap}; it has no power over one that may {bits}.")
+
+
+def _end(asked: datetime, asked_with: Token | None) -> datetime:
+    if asked > timezone.now() + LONGEST_LIFE + timedelta(minutes=1):
+        raise Invalid("A token lives for a year at the most.")
+    return min(asked, asked_with.expires_at) if asked_with is not None else asked
 
 
 class SignInLinks(models.Manager["SignInLink"]):

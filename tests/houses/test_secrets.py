@@ -6,6 +6,7 @@ import pytest
 from houses import vault
 from houses.models import Secret
 from houses.refusals import Forbidden, Invalid
+from houses.rights import give
 from houses.tenancy import inside
 from houses.vault import Sealed
 from tests.houses.furniture import sql
@@ -30,6 +31,31 @@ def test_a_new_value_replaces_the_old_one_for_good(oak, ada, key):
         assert (again.pk, again.reveal()) == (key.pk, "another")
         with pytest.raises(Sealed):
             vault.open_value(key.vault_secret_id)
+
+
+def test_a_new_value_is_another_version_and_says_who_replaced_it(oak, ada, bo, key):
+    with inside(oak, ada):
+        assert (key.version, key.rotated_at, key.rotated_by) == (1, None, None)
+        give(bo, oak, "rwx", by=ada)
+    with inside(oak, bo):
+        again = Secret.objects.put("API_KEY", "another", by=bo)
+        again.refresh_from_db()
+        assert (again.version, again.rotated_by) == (2, bo) and again.rotated_at > again.created_at
+
+
+def test_a_token_that_may_not_manage_keeps_nothing(oak, ada, key):
+    ada.cap = "rw"
+    with inside(oak, ada):
+        with pytest.raises(Forbidden):
+            Secret.objects.put("API_KEY", "mine", by=ada)
+        with pytest.raises(Forbidden):
+            key.forget(by=ada)
+
+
+@pytest.mark.parametrize("name", ["ARBE_TOKEN", "ARBE_ANYTHING"])
+def test_a_secret_does_not_take_the_name_of_what_arbe_tells_a_command(oak, ada, name):
+    with inside(oak, ada), pytest.raises(Invalid, match="arbe's own"):
+        Secret.objects.put(name, VALUE, by=ada)
 
 
 def test_only_owners_keep_and_forget(oak, bo, key):

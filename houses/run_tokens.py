@@ -1,0 +1,60 @@
+"""The token of a run: by it what runs in a sandbox speaks to arbe, for whoever asked for the run, as long as it runs.
+
+A command finds it as ARBE_TOKEN, beside ARBE_URL, ARBE_HOUSE and ARBE_THREAD. It may read and write, but run, manage
+and grant nothing, and make no other token. Output never shows it. It ends in the transaction that finishes the run,
+however that ends, and with its agent's membership. A command reaches arbe only where its environment opens the network
+and this installation allows that.
+"""
+
+import secrets
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from houses.agents import Agent
+from houses.credentials import Token, digest, text_of
+from houses.scopes import R, W
+from houses.tenancy import current_house, inside
+
+NAME = "ARBE_TOKEN"
+BITS = R + W
+SLACK = timedelta(minutes=10)  # for what comes before and after the run itself
+
+
+def new_text() -> str:
+    """A token that nobody knows yet."""
+    return text_of(secrets.token_urlsafe(32))
+
+
+def mint(agent: Agent, run: str, text: str, *, seconds: float) -> None:
+    """Let the text speak for the agent while the run goes on; in the transaction that writes down its start."""
+    Token.objects.create(
+        house_id=current_house(),
+        agent=agent,
+        name=f"run {run}",
+        digest=digest(text.rpartition(f"{current_house()}_")[2]),
+        bits=BITS,
+        run=run,
+        created_by=agent,
+        expires_at=timezone.now() + timedelta(seconds=seconds) + SLACK,
+    )
+
+
+def end(run: str) -> None:
+    """Whoever still holds the token of that run is out."""
+    Token.objects.filter(run=run, revoked_at=None).update(revoked_at=Now())
+
+
+def going() -> list[tuple[str, str]]:
+    """House and run of every token of a run that has not ended, of every house."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT house_id, run FROM run_tokens_going()")
+        return list(cursor.fetchall())
+
+
+def end_in(house_id: str, runs: list[str]) -> int:
+    """End the tokens of runs that rest and left theirs behind."""
+    with inside(house_id):
+        return Token.objects.filter(run__in=runs, revoked_at=None).update(revoked_at=Now())

@@ -1,0 +1,70 @@
+"""How far a secret reaches: what hands it out and to whom, and which runs received it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.db.models import Sum
+
+from houses.agents import Agent
+from houses.models import Secret, SecretBinding, SecretDelivery
+from houses.refusals import NotFound
+from sandboxes.models import Environment
+from threads.models import Command, Thread
+
+
+@dataclass(frozen=True)
+class Received:
+    """A run that received a secret; in which thread is for those alone who may read that one."""
+
+    delivery: SecretDelivery
+    thread: Thread | None
+    is_going: bool
+    is_old: bool  # the value it got has been replaced or forgotten since
+
+
+class Uses:
+    """Of one secret, by its name: what was handed out is known after it was forgotten too."""
+
+    def __init__(self, name: str, *, by: Agent) -> None:
+        self.name, self.by = name, by
+        self.secret = Secret.objects.select_related("rotated_by").filter(name=name).first()
+        self.deliveries = SecretDelivery.objects.of(name)
+        if self.secret is None and not self.deliveries.exists():
+            raise NotFound(f"This house has no secret {name}.")
+
+    @cached_property
+    def environments(self) -> list[Environment]:
+        """Those that hand it to every command."""
+        return list(Environment.objects.injecting(self.name).order_by("name"))
+
+    @cached_property
+    def requiring(self) -> list[Environment]:
+        """Those whose commands do not start without it."""
+        return [one for one in self.environments if one.requires(self.name)]
+
+    @cached_property
+    def bindings(self) -> list[SecretBinding]:
+        """Which resources it is for, and which agents get it."""
+        rows = SecretBinding.objects.filter(secret__name=self.name).order_by("name")
+        return list(rows.prefetch_related("bound_resources__resource", "bound_agents__agent"))
+
+    @cached_property
+    def redactions(self) -> int:
+        return int(self.deliveries.aggregate(times=Sum("redactions"))["times"] or 0)
+
+    @property
+    def going(self) -> list[Received]:
+        """What runs with it right now."""
+        return self.received(self.deliveries.filter(command_id__in=Command.objects.unfinished().values("pk")))
+
+    def received(self, deliveries: Iterable[SecretDelivery]) -> list[Received]:
+        """The same deliveries, with what else is known about their runs; three queries, however many they are."""
+        rows = list(deliveries)
+        version = self.secret.version if self.secret else None
+        going = Command.objects.unfinished().filter(pk__in=[row.command_id for row in rows])
+        alive = set(going.values_list("pk", flat=True))
+        threads = Thread.objects.readable_by(self.by).in_bulk({row.thread_id for row in rows})
+        return [
+            Received(row, threads.get(row.thread_id), row.command_id in alive, row.version != version) for row in rows
+        ]
