@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from artifacts.models import Derivation, Input, Repository
+from artifacts.models import Artifact, Derivation, Input, Repository
 from houses.operators import OPERATOR, HouseFilter, Looking
 
 
@@ -35,3 +35,17 @@ class DerivationAdmin(Looking):
     def made_from(self, derivation: Derivation) -> SafeString:
         inputs = Input.objects.using(OPERATOR).filter(derivation=derivation).order_by("path")
         return format_html_join("", "<div>{} {} ({})</div>", ((one.path, one.oid, one.how) for one in inputs))
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(Looking):
+    list_display = ("__str__", "house", "kind", "repository", "path", "made_by", "made_at")
+    list_filter = (HouseFilter, "kind")
+    list_select_related = ("house", "repository", "made_by")
+    search_fields = ("label", "path", "external_id", "id", "house__name")
+    ordering = ("-made_at",)
+    actions = ("forget",)
+
+    @admin.action(description="Keep no longer; what they point at stays where it is")
+    def forget(self, request: HttpRequest, rows: QuerySet[Artifact]) -> None:
+        self.act(request, rows, lambda artifact, by: artifact.forget(by=by), "no longer kept")

@@ -9,13 +9,13 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
-from artifacts import edit_pages
+from artifacts import edit_pages, kept_pages
 from artifacts.content import IMAGES
 from artifacts.finding import repository_of, version_of
 from artifacts.models import Repository
 from houses.coming_in import agent_of
+from houses.indoors import PageRequest, in_house, of_house
 from houses.models import House
-from houses.pages import PageRequest, in_house, of_house
 from houses.refusals import Forbidden, NotFound, Refused
 from houses.tenancy import inside
 
@@ -86,4 +86,7 @@ urlpatterns = [
     path(REPOSITORY + "new/", edit_pages.file_new, name="file_new"),
     path(REPOSITORY + "edit/<path:path>", edit_pages.file_edit, name="file_edit"),
     path(REPOSITORY + "upload/", edit_pages.upload, name="upload"),
+    path(REPOSITORY + "keep/<path:path>", kept_pages.keep, name="keep"),
+    path("houses/<str:house_id>/made/kept/", kept_pages.kept, name="kept"),
+    path("houses/<str:house_id>/made/kept/<str:artifact_id>/", kept_pages.artifact, name="artifact"),
 ]

@@ -19,10 +19,12 @@ from artifacts.made import Made
 from artifacts.merge import merge
 from artifacts.paths import inside_repository, told
 from artifacts.sources import arriving, bring
+from houses.audit import Audited
 from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
 from houses.models import Agent, House
 from houses.refusals import Invalid, NotFound, Refused
+from houses.standing import require_w
 from houses.tenancy import inside
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
         if not NAME.fullmatch(name):
             raise Invalid("A repository's name is letters, digits, `.`, `-` and `_`, at most 100 of them.")
         with inside(house, by):
+            require_w(by)
             if self.filter(house=house, name=name).exists():
                 raise NameTaken(_TAKEN.format(name))
         with arriving(_folder(house.pk)) as folder:
@@ -84,6 +87,7 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
                 trusted = settings.LOCAL_IMPORTS and by.is_operator
                 _, branch = bring(folder, source, author(by), trusted=trusted, closed=Path(settings.ARBE_VAR))
             with inside(house, by):
+                require_w(by)  # it may have taken its time
                 return self._settle(house, name, branch, folder)
 
     def _settle(self, house: House, name: str, branch: str, folder: Path) -> "Repository":
@@ -122,6 +126,7 @@ class Repository(models.Model):
             models.UniqueConstraint(name="a_repository_and_its_house", fields=["house", "id"]),
             models.UniqueConstraint(name="one_repository_per_name_and_house", fields=["house", "name"]),
             HouseOwned(name="repositories_stay_in_their_house"),
+            Audited(name="repositories_are_audited", ignored=("checked_tree",)),
         ]
 
     def __str__(self) -> str:
@@ -161,10 +166,12 @@ class Repository(models.Model):
         self, path: str, content: bytes, *, by: Agent, message: str | None = None, expect_oid: str | None = None
     ) -> str:
         """Put a file on the branch; the id of the commit that holds it. `expect_oid` is what is being replaced."""
+        require_w(by)
         return self._change(path, content, by, message or f"Write {path}", expect_oid)
 
     def remove(self, path: str, *, by: Agent, message: str | None = None, expect_oid: str | None = None) -> str:
         """Take a file off the branch."""
+        require_w(by)
         if self.bare.entry(self.head, path) is None:
             raise NotFound(f"There is no file `{path}` in this repository.")
         return self._change(path, None, by, message or f"Remove {path}", expect_oid)

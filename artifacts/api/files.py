@@ -56,6 +56,7 @@ class WhateverIsAccepted(DefaultContentNegotiation):
 
 class FileView(RepositoryView):
     content_negotiation_class = WhateverIsAccepted
+    matches_itself = True
 
     @extend_schema(operation_id="read_file", tags=["files"], parameters=[FileQuery], responses=BYTES)
     def get(self, request: Request, house: str, repository: str, path: str) -> HttpResponse:

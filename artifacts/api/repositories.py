@@ -9,8 +9,9 @@ from rest_framework.response import Response
 from artifacts.bare import Entry
 from artifacts.finding import COMMIT, repository_of, version_of
 from artifacts.models import Repository
+from houses.api.paging import PageQuery, PageSerializer, named, page, page_of
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, answers
+from houses.api.view import HouseView, Strict, answer
 
 
 class RepositorySerializer(serializers.Serializer[Any]):
@@ -21,6 +22,18 @@ class RepositorySerializer(serializers.Serializer[Any]):
     branch = serializers.CharField()
     head = serializers.CharField(help_text="The newest commit of the branch.")
     created_at = serializers.DateTimeField()
+
+
+class RepositoryPageSerializer(PageSerializer):
+    """Some repositories."""
+
+    results = RepositorySerializer(many=True)
+
+
+class RepositoryQuery(PageQuery):
+    """Which repositories."""
+
+    name = serializers.CharField(required=False)
 
 
 class NewRepositorySerializer(Strict):
@@ -46,15 +59,15 @@ class EntrySerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(allow_null=True, help_text="Of a file, in bytes.")
 
 
-class TreeSerializer(serializers.Serializer[Any]):
-    """A folder, as one commit has it."""
+class TreeSerializer(PageSerializer):
+    """Some of a folder, as one commit has it."""
 
     commit = serializers.CharField()
     path = serializers.CharField(allow_blank=True)
     entries = EntrySerializer(many=True)
 
 
-class TreeQuery(Strict):
+class TreeQuery(PageQuery):
     """Which folder, of which commit."""
 
     path = serializers.CharField(required=False, default="", allow_blank=True)
@@ -64,11 +77,12 @@ class TreeQuery(Strict):
 class RepositoriesView(HouseView):
     stays_inside = False  # nothing is held while a repository arrives
 
-    @operation("list_repositories", "repositories", gives=RepositorySerializer(many=True))
+    @operation("list_repositories", "repositories", query=RepositoryQuery, gives=RepositoryPageSerializer)
     def get(self, request: Request, house: str) -> Response:
         """The house's repositories, by name."""
+        query = self.asked(RepositoryQuery)
         with self.inside():
-            return answers(RepositorySerializer, Repository.objects.order_by("name"))
+            return page(named(Repository.objects.all(), query), RepositorySerializer, query, order=["name"])
 
     @operation(
         "create_repository", "repositories", takes=NewRepositorySerializer, gives=RepositorySerializer, status=201
@@ -103,13 +117,20 @@ class TreeView(RepositoryView):
         """A folder: its folders first, then its files."""
         query, one = self.asked(TreeQuery), self.repository
         commit, folder = version_of(one, query.get("at")), query["path"].strip("/")
-        entries = [_told(one, entry) for entry in one.bare.listing(commit, folder)]
-        return Response({"commit": commit, "path": folder, "entries": entries})
+        listed = page_of(one.bare.listing(commit, folder), query, key=_ordered, told=lambda entry: _told(one, entry))
+        return Response(
+            {"commit": commit, "path": folder, "entries": listed.data["results"], "next": listed.data["next"]}
+        )
 
 
 def shown(path: str) -> str:
     """A path as JSON can carry it: names that are not UTF-8 lose what is not."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _ordered(entry: Entry) -> str:
+    """Folders first, by name; as a cursor can carry it, whatever bytes are in the name."""
+    return ("0" if entry.is_folder else "1") + entry.name.encode(errors="surrogateescape").hex()
 
 
 def _told(repository: Repository, entry: Entry) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from rest_framework.response import Response
 from artifacts.api.repositories import RepositoryView
 from artifacts.derivations import DECLARED, EDITED, FRESH, MISSING, OBSERVED, STALE
 from artifacts.models import Derivation, Input
+from houses.agents import Agent
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
+from houses.rights import unseen
 
 
 class InputSerializer(serializers.Serializer[Any]):
@@ -37,7 +39,9 @@ class DerivationSerializer(serializers.Serializer[Any]):
     command = serializers.CharField()
     recipe_oid = serializers.CharField()
     environment = serializers.CharField(allow_blank=True)
-    thread = serializers.CharField(source="thread_id", allow_blank=True)
+    thread = serializers.CharField(
+        source="thread_id", allow_blank=True, help_text="Empty for one that you may not read."
+    )
     command_id = serializers.CharField(allow_blank=True)
     made_by = serializers.UUIDField(source="made_by_id", allow_null=True)
     made_by_name = serializers.CharField(allow_blank=True)
@@ -69,4 +73,14 @@ class DerivationsView(RepositoryView):
         rows = rows.filter(path=query["path"]) if "path" in query else rows.filter(current=True)
         if "from_path" in query:
             rows = rows.filter(Exists(Input.objects.filter(derivation=OuterRef("pk"), path=query["from_path"])))
-        return page(rows, DerivationSerializer, query, by="made_at")
+        answer = page(rows, DerivationSerializer, query, by="made_at")
+        hide_unseen_threads(answer.data["results"], self.agent)
+        return answer
+
+
+def hide_unseen_threads(told: list[dict[str, Any]], agent: Agent) -> None:
+    """Whoever may not read a thread is not told that something was made in it."""
+    hidden = unseen("thread", {one["thread"] for one in told if one["thread"]}, agent)
+    for one in told:
+        if one["thread"] in hidden:
+            one |= {"thread": "", "command_id": ""}
