@@ -14,6 +14,7 @@ from streams.bell import ring
 from streams.door import HouseDoor
 from streams.server import StreamServer
 from streams.store import Store
+from threads.door import bits_on
 from threads.live import LiveThread
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -52,7 +53,7 @@ class Arbe:
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         if settings.STREAMS_HERE:
-            self.streams = StreamServer(Store(settings.ARBE_VAR / "streams"), HouseDoor(), ring)
+            self.streams = StreamServer(Store(settings.ARBE_VAR / "streams"), HouseDoor(bits_on), ring)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if self.streams is not None:

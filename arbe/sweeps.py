@@ -8,6 +8,8 @@ from typing import Any
 from django.db import close_old_connections, connections
 from django.utils.module_loading import import_string
 
+from houses.measures import SWEEP_FAILURES
+
 logger = logging.getLogger(__name__)
 
 LOCK = 0x617262  # "arb": the advisory lock of whoever is the scheduler
@@ -30,6 +32,7 @@ class Sweep:
             self._function()
         except Exception:  # an edge: one sweep that fails must not keep the others from running
             self._pause = max(self.every, min(self._pause * 2, LONGEST_PAUSE))
+            SWEEP_FAILURES.labels(self.path).inc()
             logger.exception("%s failed; trying again in %g s", self.path, self._pause)
         else:
             self._pause = self.every

@@ -36,6 +36,8 @@ class Caller:
     agent_id: str | None = None
     house_id: str = ""
     credential: str = ""  # what they came in with, to be asked for again: `token ID` or `session KEY`
+    stream: str = ""  # and what for: r to read it, w to append
+    bit: str = "r"
 
 
 class Door(Protocol):

