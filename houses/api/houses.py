@@ -7,10 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from houses.agents import BOT, HUMAN, RUNTIMES
+from houses.api.paging import PageQuery, PageSerializer, named, page
 from houses.api.schema import operation
-from houses.api.view import AgentView, HouseView, Strict, answer, answers
+from houses.api.view import AgentView, HouseView, Strict, answer
 from houses.credentials import Token
-from houses.membership import houses_of
 from houses.models import House
 from houses.refusals import Forbidden
 
@@ -35,6 +35,18 @@ class HouseSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class HousePageSerializer(PageSerializer):
+    """Some houses."""
+
+    results = HouseSerializer(many=True)
+
+
+class HouseQuery(PageQuery):
+    """Which houses."""
+
+    name = serializers.CharField(required=False)
+
+
 class NewHouseSerializer(Strict):
     """A house to be founded."""
 
@@ -42,13 +54,14 @@ class NewHouseSerializer(Strict):
 
 
 class HousesView(AgentView):
-    @operation("list_houses", "houses", gives=HouseSerializer(many=True))
+    @operation("list_houses", "houses", query=HouseQuery, gives=HousePageSerializer)
     def get(self, request: Request) -> Response:
         """The houses you are in, by name; with a token, the one it opens."""
-        mine = houses_of(self.agent)
+        query = self.asked(HouseQuery)
+        mine = named(House.objects.all(), query)
         if isinstance(request.auth, Token):
-            mine = [house for house in mine if house.pk == request.auth.house_id]
-        return answers(HouseSerializer, mine)
+            mine = mine.filter(pk=request.auth.house_id)
+        return page(mine, HouseSerializer, query, order=["name"])
 
     @operation("found_house", "houses", takes=NewHouseSerializer, gives=HouseSerializer, status=201)
     def post(self, request: Request) -> Response:

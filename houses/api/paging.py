@@ -1,9 +1,16 @@
-"""Long lists come in pages: newest first, each page saying where the next one begins."""
+"""Every list comes in pages: each says where the next one begins, and stays right while things come and go.
 
-from datetime import datetime
+A cursor is the place of the last thing that was read, in the order of the list; it is opaque, and checked when it
+comes back.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import Field, Model, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -11,6 +18,8 @@ from houses.api.view import Strict
 from houses.refusals import Invalid
 
 Row = TypeVar("Row", bound=Model)
+One = TypeVar("One")
+Shape = type[serializers.BaseSerializer[Any]]
 MOST = 200
 
 
@@ -28,26 +37,100 @@ class PageSerializer(serializers.Serializer[Any]):
 
 
 def page(
-    rows: QuerySet[Row], shape: type[serializers.BaseSerializer[Any]], query: dict[str, Any], *, by: str
+    rows: QuerySet[Row], shape: Shape, query: dict[str, Any], *, by: str = "", order: Sequence[str] = ()
 ) -> Response:
-    """A page of rows, newest first by the time in the column `by`."""
-    limit = query["limit"]
+    """A page of rows: newest first by the time in the column `by`, or in an `order` like Django's.
+
+    The columns of an order are never null and go all up or all down; the primary key decides between equals.
+    """
+    order = order or (f"-{by}",)
+    down = order[0].startswith("-")
+    columns = [*(name.removeprefix("-") for name in order), *(field.attname for field in rows.model._meta.pk_fields)]
     if query.get("cursor"):
-        at, key = _place(query["cursor"])
-        rows = rows.filter(Q(**{f"{by}__lt": at}) | Q(**{by: at, "pk__lt": key}))
-    taken = list(rows.order_by(f"-{by}", "-pk")[: limit + 1])
-    last = taken[limit - 1] if len(taken) > limit else None
-    following = f"{getattr(last, by).isoformat()}~{last.pk}" if last else None
-    return Response({"results": [shape(row).data for row in taken[:limit]], "next": following})
+        rows = rows.filter(_beyond(columns, _place(rows.model, columns, query["cursor"]), "lt" if down else "gt"))
+    limit = query["limit"]
+    taken = list(rows.order_by(*(f"-{name}" if down else name for name in columns))[: limit + 1])
+    return _told(taken, limit, lambda row: shape(row).data, lambda row: [_written(row, name) for name in columns])
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
-    at, _, key = cursor.partition("~")
+def named(rows: QuerySet[Row], query: dict[str, Any]) -> QuerySet[Row]:
+    """The rows of that name, if one was asked for."""
+    return rows.filter(name=query["name"]) if "name" in query else rows
+
+
+def page_of(
+    things: Iterable[One], query: dict[str, Any], *, key: Callable[[One], str], told: Callable[[One], Any]
+) -> Response:
+    """A page of what is no table, in the order of its keys, which are texts."""
+    ordered = sorted(things, key=key)
+    if query.get("cursor"):
+        (after,) = _read(query["cursor"], 1)
+        ordered = [one for one in ordered if key(one) > str(after)]
+    return _told(ordered[: query["limit"] + 1], query["limit"], told, lambda one: [key(one)])
+
+
+def _told(taken: list[One], limit: int, told: Callable[[One], Any], place: Callable[[One], list[str]]) -> Response:
+    following = _cursor(place(taken[limit - 1])) if len(taken) > limit else None
+    return Response({"results": [told(one) for one in taken[:limit]], "next": following})
+
+
+def _beyond(columns: list[str], place: list[Any], way: str) -> Q:
+    """Whatever comes after a place; the first column alone bounds it, which is what an index can use."""
+    after, same = Q(), Q()
+    for name, value in zip(columns, place, strict=True):
+        after |= same & Q(**{f"{name}__{way}": value})
+        same &= Q(**{name: value})
+    return Q(**{f"{columns[0]}__{way}e": place[0]}) & after
+
+
+def _written(row: Model, name: str) -> str:
+    value = getattr(row, name)
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
+
+
+def _cursor(place: list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _read(cursor: str, length: int) -> list[str]:
     try:
-        # A plus that was not quoted arrives as a space.
-        when = datetime.fromisoformat(at.replace(" ", "+"))
-    except ValueError:
-        raise Invalid("cursor: this is not the `next` of a page.") from None
-    if when.tzinfo is None or not key:
-        raise Invalid("cursor: this is not the `next` of a page.")
-    return when, key
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        raise _wrong() from None
+    if not isinstance(place, list) or len(place) != length or not all(map(_is_keepable, place)):
+        raise _wrong()
+    return place
+
+
+def _is_keepable(text: Any) -> bool:
+    if not isinstance(text, str) or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _place(model: type[Model], columns: list[str], cursor: str) -> list[Any]:
+    """The values of a cursor, each as its column keeps it."""
+    place = _read(cursor, len(columns))
+    try:
+        values = [_field(model, name).to_python(text) for name, text in zip(columns, place, strict=True)]
+    except (ValidationError, ValueError, OverflowError):
+        raise _wrong() from None
+    if any(value is None or (hasattr(value, "tzinfo") and value.tzinfo is None) for value in values):
+        raise _wrong()
+    return values
+
+
+def _field(model: type[Model], name: str) -> "Field[Any, Any]":
+    field = model._meta.get_field(name)
+    if not isinstance(field, Field):
+        raise FieldDoesNotExist(name)
+    return field
+
+
+def _wrong() -> Invalid:
+    return Invalid("cursor: this is not the `next` of a page.")

@@ -1,6 +1,6 @@
 """The view that every noun of a house starts from: it opens the house, and the verb does the work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -13,11 +13,16 @@ from rest_framework.views import APIView
 
 from houses.agents import Agent
 from houses.api.bodies import JSONText
+from houses.api.conditional import tagged, unchanged
+from houses.api.idempotent import once
+from houses.api.limits import Count, counted
 from houses.credentials import Token
 from houses.membership import house_for
 from houses.places import House
 from houses.refusals import NotFound
-from houses.tenancy import inside
+from houses.rights import require
+from houses.scopes import R
+from houses.tenancy import as_agent, inside
 
 Method = Callable[..., Any]
 
@@ -32,9 +37,60 @@ class Strict(Serializer[Any]):
 
 
 class AgentView(APIView):
-    """Something for whoever came in, in no particular house."""
+    """Something for whoever came in, in no particular house.
+
+    Every method of every view is counted (`limits`), may be asked for once (`idempotent`), and reads and changes only
+    what it is told to have changed (`conditional`).
+    """
 
     parser_classes = (JSONText,)
+    stays_inside = True  # False where the method opens the house itself, because it waits for something else meanwhile
+    matches_itself = False  # True where the method knows better what `If-Match` names
+    _count: Count | None = None
+
+    def perform_authentication(self, request: Request) -> None:
+        try:
+            super().perform_authentication(request)
+        finally:  # a credential that does not open is counted too
+            self._count = counted(request)
+            if self._count is not None:
+                self._count.require()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if isinstance(request.user, Agent):
+            self.enter(request)
+            # Who asks is known only from here on, so this is where the method gets its walls.
+            method = str(request.method).lower()
+            work = once(self, unchanged(self, getattr(self, method, self.http_method_not_allowed)))
+            setattr(self, method, self._indoors(work) if self.stays_inside else work)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Any:
+        told = tagged(request, super().finalize_response(request, response, *args, **kwargs))
+        for name, value in (self._count.headers if self._count else {}).items():
+            told.headers[name] = value
+        return told
+
+    def enter(self, request: Request) -> None:
+        """Find where the method is to work, before anything else is asked."""
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """What the agent may see: here, which houses they are in."""
+        with as_agent(self.agent):
+            yield
+
+    def require(self) -> None:
+        """Ask whether the agent may come as far as this view, from inside."""
+
+    def _indoors(self, method: Method) -> Method:
+        @wraps(method)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            with self.inside():
+                self.require()
+                return method(*args, **kwargs)
+
+        return answer
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         if "CONTENT_LENGTH" not in request.META and "Transfer-Encoding" in request.headers:
@@ -61,18 +117,35 @@ class HouseView(AgentView):
     The method runs in one transaction inside the house, and what it answers is serialised there. A refusal leaves that
     block as an exception, so that it rolls back by itself, before REST framework makes an answer of it; what verbs do
     on commit runs between the method and its answer.
+
+    `needs` is the bit on the house that is asked for first, for all methods or by method (`{"post": W}`; the others
+    take r). It is None where the method asks about a narrower scope: whoever reads one thread need not read the house.
     """
 
     house: House
-    stays_inside = True  # False where the method opens the house itself, because it waits for something else meanwhile
+    needs: str | Mapping[str, str | None] | None = R
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        self.house = self._house(request, kwargs["house"])
-        if self.stays_inside:
-            # Who asks is known only from here on, so this is where the method gets its walls.
-            method = str(request.method).lower()
-            setattr(self, method, self._indoors(getattr(self, method, self.http_method_not_allowed)))
+    def enter(self, request: Request) -> None:
+        self.house = self._house(request, self.kwargs["house"])
+        if not self.stays_inside and self.needs_for(str(request.method).lower()):
+            with self.inside():
+                self.require()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        with inside(self.house, self.agent):
+            yield
+
+    def require(self) -> None:
+        needed = self.needs_for(str(self.request.method).lower())
+        if needed:
+            require(self.agent, needed, self.house)
+
+    def needs_for(self, method: str) -> str | None:
+        """The bit on the house that a method takes, by its name in small letters."""
+        if not isinstance(self.needs, Mapping):
+            return self.needs
+        return self.needs.get("get" if method == "head" else method, R)
 
     def _house(self, request: Request, house_id: str) -> House:
         if not isinstance(request.auth, Token):
@@ -81,28 +154,10 @@ class HouseView(AgentView):
             raise NotFound
         return request.auth.house  # whoever read the token has seen that its agent is in the house
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        with inside(self.house, self.agent):
-            yield
-
-    def _indoors(self, method: Method) -> Method:
-        @wraps(method)
-        def answer(*args: Any, **kwargs: Any) -> Any:
-            with self.inside():
-                return method(*args, **kwargs)
-
-        return answer
-
 
 def answer(shape: type[BaseSerializer[Any]], what: Any, status: int = 200) -> Response:
     """One thing, in its shape."""
     return Response(shape(what).data, status=status)
-
-
-def answers(shape: type[BaseSerializer[Any]], what: Any) -> Response:
-    """Several things, in their shape."""
-    return Response([shape(one).data for one in what])
 
 
 def _checked(serializer: BaseSerializer[Any]) -> Any:

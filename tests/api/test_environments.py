@@ -7,7 +7,7 @@ def test_an_environment_is_made_with_a_repository_and_becomes_the_default(api, k
     made = api.ok("GET", f"environments/{kitchen['environment']}/")
     assert made["config"] == {"repository": kitchen["repository"]} and made["secret_bindings"] == []
     assert api.ok("GET", "")["default_environment"] == kitchen["environment"]
-    assert api.ok("GET", "environments/") == [made]
+    assert api.ok("GET", "environments/")["results"] == [made]
 
 
 def test_an_environment_changes_and_keeps_its_repository(api, kitchen, settings):

@@ -39,7 +39,7 @@ def test_a_repository_is_made_and_imported(api, ada, tmp_path):
     brought = api.ok("POST", "repositories/", elsewhere, 201)
     assert api("GET", f"repositories/{brought['id']}/files/a.txt").content == b"hello"
     assert api.refused("POST", "repositories/", {"name": "x", "source": "/no/such"}) == (400, "cannot_import")
-    assert [one["name"] for one in api.ok("GET", "repositories/")] == ["brought", "notes"]
+    assert [one["name"] for one in api.ok("GET", "repositories/")["results"]] == ["brought", "notes"]
 
 
 def test_a_file_is_written_read_listed_and_removed(api, kitchen, files):
@@ -98,9 +98,9 @@ def test_what_was_made_from_what(api, kitchen, report, ada):
 
 def test_what_went_stale_and_why(api, kitchen, report, files, ada):
     where = f"repositories/{kitchen['repository']}/"
-    assert api.ok("GET", where + "stale/") == []
+    assert api.ok("GET", where + "stale/")["results"] == []
     changed = api.ok("PUT", files + "data.csv", b"1\n2\n3\n")
-    (stale,) = api.ok("GET", where + "stale/")
+    (stale,) = api.ok("GET", where + "stale/")["results"]
     assert (stale["path"], stale["state"], stale["reasons"][0]["kind"]) == ("report.md", "stale", "input_changed")
     why = api.ok("GET", where + "why/?path=report.md")
     (cause,) = why["causes"]

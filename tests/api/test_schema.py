@@ -1,14 +1,24 @@
 from io import StringIO
 
+import pytest
 import yaml
 from django.core.management import call_command
 from django.urls import reverse
+from openapi_spec_validator import validate
 
 
-def test_the_schema_is_valid_and_complete():
+@pytest.fixture(scope="module")
+def schema() -> dict:
     out = StringIO()
     call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
-    schema = yaml.safe_load(out.getvalue())
+    return yaml.safe_load(out.getvalue())
+
+
+def test_the_schema_is_an_openapi_schema(schema):
+    validate(schema)
+
+
+def test_the_schema_is_complete(schema):
     operations = [op for path in schema["paths"].values() for name, op in path.items() if name != "parameters"]
     assert len(operations) > 50
     for operation in operations:
