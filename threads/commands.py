@@ -1,24 +1,31 @@
 """Commands: one piece of work on a sandbox, inline in a thread. The row is the queue; Redis is the doorbell."""
 
-import json
 from datetime import timedelta
+from functools import partial
 from typing import Self
 
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from houses import vault
 from houses.agents import Agent
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
+from houses.rights import require
+from houses.scopes import W
+from houses.tools import MAKE, RUN_COMMAND
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce
 from threads.events import CommandFinished
+from threads.handing import Handed, take_back
 from threads.queues import ring_make, ring_stop
+from threads.rights import require_still
 from threads.thread import Thread
+from threads.witnessing import Figures, tell_command
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED)
@@ -31,6 +38,10 @@ class CommandQuerySet(models.QuerySet["Command"]):
 
     def unfinished(self) -> Self:
         return self.filter(status__in=[QUEUED, RUNNING])
+
+    def readable_by(self, agent: Agent) -> Self:
+        """Those in threads that the agent may read."""
+        return self.filter(thread__in=Thread.objects.readable_by(agent).values("pk"))
 
     def over(self) -> Self:
         return self.exclude(status__in=[QUEUED, RUNNING])
@@ -145,22 +156,42 @@ class Command(models.Model):
         return self.status not in (QUEUED, RUNNING)
 
     @property
+    def is_ending(self) -> bool:
+        """Somebody asked for its end, or nobody may have it any more."""
+        return self.stop_asked_by_id is not None or bool(self.reason)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """What its follower saw of it."""
+        return Figures()
+
+    @property
     def seconds(self) -> float:
         if self.started_at is None:
             return 0.0
         return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
-    @transaction.atomic
     def stop(self, *, by: Agent) -> None:
         """End it and everything it started. One that has not begun never will."""
+        require(by, W, self.thread)
+        self.end(by=by)
+
+    @transaction.atomic
+    def end(self, *, by: Agent | None = None, reason: str = "") -> None:
+        """Stop it, for somebody who was asked before whether they may; or for a reason, because nobody may want it."""
         command = Command.objects.select_for_update().get(pk=self.pk)
         if command.status == QUEUED:
-            command.rest(CANCELLED, reason=f"Stopped by {by} before it began.", by=by)
+            command.rest(CANCELLED, reason=reason or f"Stopped by {by} before it began.", by=by)
         elif command.status == RUNNING:
-            Command.objects.filter(pk=self.pk, stop_asked_by=None).update(stop_asked_by=by)
+            # Of one that runs the reason says why it is about to end.
+            Command.objects.filter(pk=self.pk, stop_asked_by=None, reason="").update(stop_asked_by=by, reason=reason)
             house_id, command_id = self.house_id, self.pk
             transaction.on_commit(lambda: ring_stop(house_id, command_id))
         self.refresh_from_db()
+
+    def require_still(self) -> None:
+        """Refuse to go on for somebody who lost what it took. A step of a make goes on by the right to make."""
+        require_still(self.agent, self.thread, MAKE if self.make_id else RUN_COMMAND)
 
     def end_process(self) -> None:
         """End what runs on its machine, if it was started. Call it outside of any transaction."""
@@ -172,12 +203,12 @@ class Command(models.Model):
         mine = Command.objects.filter(pk=self.pk, status=RUNNING)
         return bool(mine.update(leased_until=timezone.now() + lease))
 
-    def note_start(self, *, before_tree: str, secrets: dict[str, str]) -> float | None:
+    def note_start(self, *, before_tree: str, handed: Handed) -> float | None:
         """The machine is about to run it: from here on a new worker reads on.
 
         Returns the seconds it waited; None if somebody stopped it, or started it, first.
         """
-        free = Command.objects.filter(pk=self.pk, status=RUNNING, started_at=None, stop_asked_by=None)
+        free = Command.objects.filter(pk=self.pk, status=RUNNING, started_at=None, stop_asked_by=None, reason="")
         if not free.select_for_update(no_key=True).exists():
             return None
         others = (
@@ -186,15 +217,17 @@ class Command(models.Model):
         self.overlapped = bool(others.update(overlapped=True))
         now = timezone.now()
         self.before_tree, self.started_at, self.leased_until = before_tree, now, now + LEASE
-        self.handed = vault.put(json.dumps(secrets)) if secrets else None
+        self.handed = vault.putting(handed.text)  # type: ignore[assignment]  # a part of the statement that saves
         self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until", "handed"])
+        del self.handed  # the database knows what it put there
+        handed.note(run=self.pk, agent=self.agent, thread_id=self.thread_id, environment=self.environment)
         return (now - self.created_at).total_seconds()
 
-    def secrets(self) -> dict[str, str]:
-        """Names and values it is started with; once it runs, those it was started with, whatever they are now."""
+    def handing(self) -> Handed:
+        """What it is started with; once it runs, what it was started with, whatever that is now."""
         if self.started_at is None:
-            return self.environment.secrets()
-        return dict(json.loads(vault.open_value(self.handed))) if self.handed else {}
+            return Handed.out_of(self.environment)
+        return Handed.again(vault.open_value(self.handed) if self.handed else "{}")
 
     def note_chunk(self, end: int, *, style: str, hits: dict[str, int]) -> bool:
         """The next chunk goes up to byte `end`. False if another worker said so first: then it is theirs to go on."""
@@ -249,11 +282,12 @@ class Command(models.Model):
             ),
             by=by,
         )
+        tell_command(self, by=by)
         if self.make_id:
-            house_id, make_id = self.house_id, self.make_id
-            transaction.on_commit(lambda: ring_make(house_id, make_id))
+            transaction.on_commit(partial(ring_make, self.house_id, self.make_id))
 
     def _forget_secrets(self) -> None:
         if self.handed is not None:
             vault.drop(self.handed)
             self.handed = None
+            take_back(self.pk, self.redactions)

@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from houses.agents import Agent
 from houses.refusals import Invalid, Refused, TooLarge
+from houses.rights import require
+from houses.scopes import W
 from houses.titles import one_line
 from streams.envelope import LONGEST_MESSAGE
 from streams.events import Event
@@ -87,6 +89,7 @@ class Named(Told):
 
     @transaction.atomic
     def rename(self, name: str, *, by: Agent) -> None:
+        require(by, W, self)
         title = one_line(name) or None
         if self._locked().name != title:
             self._changed(ThreadRenamed(name=title), by=by, name=title)
@@ -104,11 +107,13 @@ class Pinned(Told):
 
     @transaction.atomic
     def pin(self, *, by: Agent) -> None:
+        require(by, W, self)
         if self._locked().pinned_at is None:
             self._changed(ThreadPinned(), by=by, pinned_at=timezone.now())
 
     @transaction.atomic
     def unpin(self, *, by: Agent) -> None:
+        require(by, W, self)
         if self._locked().pinned_at is not None:
             self._changed(ThreadUnpinned(), by=by, pinned_at=None)
 
@@ -124,6 +129,7 @@ class Tagged(Told):
     @transaction.atomic
     def tag(self, tags: list[str], *, by: Agent) -> None:
         """Exactly these tags from now on."""
+        require(by, W, self)
         kept = sorted({tag.strip().lstrip("#") for tag in tags} - {""})
         if any(not TAG.fullmatch(tag) for tag in kept) or len(kept) > 30:
             raise Invalid("Tags are up to 30 words of up to 50 characters, without spaces or commas.")
@@ -150,19 +156,26 @@ class Spoken(Told):
 
     @transaction.atomic
     def say(self, text: str, *, by: Agent) -> None:
+        require(by, W, self)
         text = checked_text(text, "A message")
         self._locked().require_open()
         announce(self, Message(text=text), by=by)
         self._touch()
 
-    @transaction.atomic
     def close(self, *, by: Agent) -> None:
+        require(by, W, self)
+        self.shut(by=by)
+
+    @transaction.atomic
+    def shut(self, *, by: Agent) -> None:
+        """Close it, for work that has ended: whether that might be done was asked before."""
         if not self._locked().is_closed:
             self._require_undriven()
             self._changed(ThreadClosed(), by=by, status="closed")
 
     @transaction.atomic
     def reopen(self, *, by: Agent) -> None:
+        require(by, W, self)
         if self._locked().is_closed:
             self._changed(ThreadReopened(), by=by, status="open")
 

@@ -56,10 +56,9 @@ class ThreadReopened(Event, kind="thread_reopened"):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpawn(Event, kind="agent_spawn"):
-    """Work went to a child thread."""
+    """Work went to a child thread. Its name is not told here: somebody may read this log and not that one."""
 
     child_thread_id: str
-    title: str
 
 
 @dataclass(frozen=True, kw_only=True)

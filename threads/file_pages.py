@@ -17,9 +17,9 @@ from artifacts.finding import address, crumbs, repository_of, version_of
 from artifacts.history import history
 from artifacts.models import Derivation, Repository
 from artifacts.origin import lineage_of, origin_of
+from houses.indoors import PageRequest, in_house
 from houses.markdown import document
 from houses.models import House
-from houses.pages import PageRequest, in_house
 from houses.refusals import NotFound
 from threads.makes import environment_digests
 

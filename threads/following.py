@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from django.db import close_old_connections, connection
 
 from houses.refusals import Refused
-from houses.tenancy import inside, need_not_last
+from houses.tenancy import acting, inside, need_not_last
 from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
 from streams.client import Producer, StreamError, streams
@@ -23,8 +23,10 @@ from threads.commands import CANCELLED, COMPLETED, FAILED, LEASE, Command
 from threads.events import CommandOutput
 from threads.keeping import keep
 from threads.resolving import leave
+from threads.rights import NoLongerAllowed
 from threads.starting import start
 from threads.style import active_style
+from threads.witnessing import note_first_output, tell_failure
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
@@ -59,19 +61,29 @@ def _follow_here(house_id: str, command_id: str) -> None:
 
 
 def follow(command: Command) -> None:
-    """From the claim to the rest."""
+    """From the claim to the rest, for whoever asked for it."""
+    with acting(command.agent_id):
+        _see_through(command)
+
+
+def _see_through(command: Command) -> None:
     try:
         if command.attempts > MOST_ATTEMPTS:
+            tell_failure(command, "worker", again=False)
             raise Refused(f"arbe failed to run it, {MOST_ATTEMPTS} times; its operator finds the reason in the log.")
         redactor = Redactor({name: value.encode() for name, value in start(command).items()})
         ended = _pour(command, redactor)
         if ended is not None:
             keep(command, ended, *_outcome(command, ended))
     except Refused as refused:
-        _give_up(command, refused.detail)
+        _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED)
+    except StreamError:
+        tell_failure(command, "stream", again=True)
+        raise
     except ProviderError as error:
+        tell_failure(command, "sandbox", again=not error.permanent)
         if error.permanent:  # else the lease runs out and another worker tries
-            _give_up(command, error.detail)
+            _give_up(command, error.detail, FAILED)
 
 
 def _pour(command: Command, redactor: Redactor) -> Exit | None:
@@ -91,6 +103,8 @@ def _pour(command: Command, redactor: Redactor) -> Exit | None:
             if not _note_chunk(command, at + piece.size, style, piece.hits):
                 return None
             _append(command, piece.text, at, at + piece.size, style)
+            if command.sequence == 0:
+                note_first_output(command)
             style, at = active_style(style, piece.text), at + piece.size
             time.sleep(0 if piece.is_full or ended is not None else PAUSE)
         elif ended is not None:
@@ -138,14 +152,27 @@ def _pour_again(command: Command, redactor: Redactor) -> str:
 
 
 def _still_mine(command: Command) -> bool:
-    """Renew the lease, and end the process if somebody asked for that: a lost bell must not keep it running."""
+    """Renew the lease, and end the process if somebody asked for that, or if nobody may have it run any more.
+
+    A lost bell must not keep it running, nor must a right that was lost.
+    """
     with inside(command.house_id):
         need_not_last()
         mine = command.renew()
-        command.refresh_from_db(fields=["stop_asked_by"])
-    if mine and command.stop_asked_by_id is not None:
+        command.refresh_from_db(fields=["stop_asked_by", "reason"])
+        if mine and not command.is_ending and command.seconds > EVERY:  # its start has just asked
+            _end_if_not_allowed(command)
+    if mine and command.is_ending:
         command.end_process()
     return mine
+
+
+def _end_if_not_allowed(command: Command) -> None:
+    try:
+        command.require_still()
+    except NoLongerAllowed as lost:
+        Command.objects.get(pk=command.pk).end(reason=lost.detail)
+        command.reason = lost.detail
 
 
 def _note_chunk(command: Command, end: int, style: str, hits: dict[str, int]) -> bool:
@@ -171,7 +198,11 @@ def _append(command: Command, text: str, start: int, end: int, style: str) -> No
 def _outcome(command: Command, ended: Exit) -> tuple[str, str]:
     """Status and reason, from how the process ended."""
     with inside(command.house_id):
-        command.refresh_from_db(fields=["stop_asked_by"])
+        command.refresh_from_db(fields=["stop_asked_by", "reason"])
+        if not command.is_ending:  # nothing lands for whoever lost the right meanwhile
+            _end_if_not_allowed(command)
+        if command.reason:
+            return CANCELLED, command.reason
         if ended.reason == "stopped" or (command.stop_asked_by and ended.code != 0):
             return CANCELLED, f"Stopped by {command.stop_asked_by or 'arbe'}."
     if ended.reason == "exited":
@@ -179,12 +210,13 @@ def _outcome(command: Command, ended: Exit) -> tuple[str, str]:
     return FAILED, ended.sentence
 
 
-def _give_up(command: Command, reason: str) -> None:
+def _give_up(command: Command, reason: str, status: str) -> None:
     """It is over: nothing of it goes on, and nothing of it is kept."""
     command.end_process()
     with inside(command.house_id):
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:
-            mine.rest(CANCELLED if mine.stop_asked_by_id else FAILED, reason=reason, by=mine.stop_asked_by)
+            mine.figures = command.figures
+            mine.rest(CANCELLED if mine.stop_asked_by_id else status, reason=reason, by=mine.stop_asked_by)
     if mine is not None:
         leave(mine)

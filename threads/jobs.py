@@ -26,7 +26,8 @@ def advance(house_id: str, make_id: str) -> None:
     with inside(house_id):
         make = Make.objects.filter(pk=make_id).first()
         if make is not None:
-            make.advance()
+            with inside(house_id, make.agent_id):  # whoever asked for it does what follows from that
+                make.advance()
 
 
 def sweep() -> None:

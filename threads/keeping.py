@@ -34,6 +34,8 @@ def keep(command: Command, ended: Exit, status: str, reason: str) -> None:
         with inside(command.house_id):
             mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
             if mine is not None:
+                mine.figures = command.figures
+                mine.figures.exit = ended
                 _record(mine, ended, status, reason, seen, reads)
     leave(command)
 

@@ -20,6 +20,9 @@ from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Refused
+from houses.rights import require
+from houses.scopes import W
+from houses.tools import MAKE
 from sandboxes.machines import LIVE
 from sandboxes.models import Environment
 from streams.events import few
@@ -27,7 +30,9 @@ from streams.outbox import announce
 from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING, Command
 from threads.events import MakeFinished, MakePlanned
 from threads.queues import ring_make
+from threads.rights import NoLongerAllowed, require_still
 from threads.thread import Thread
+from threads.witnessing import tell_make
 
 STATUSES = (RUNNING, COMPLETED, FAILED, CANCELLED)
 
@@ -37,6 +42,10 @@ class MakeQuerySet(models.QuerySet["Make"]):
 
     def running(self) -> Self:
         return self.filter(status=RUNNING)
+
+    def readable_by(self, agent: Agent) -> Self:
+        """Those in threads that the agent may read."""
+        return self.filter(thread__in=Thread.objects.readable_by(agent).values("pk"))
 
     def rung(self, make_id: str) -> None:
         """Somebody was called for it again."""
@@ -119,6 +128,11 @@ class Make(models.Model):
         make = Make.objects.select_for_update(of=("self",), no_key=True).get(pk=self.pk)
         if make.status != RUNNING:
             return
+        try:
+            require_still(make.agent, make.thread, MAKE)
+        except NoLongerAllowed as lost:
+            make._give_up(lost.detail)
+            return
         commands = list(make.commands.all())
         busy = [command for command in commands if not command.is_over]
         failed = [command for command in commands if command.is_over and command.status != COMPLETED]
@@ -137,14 +151,26 @@ class Make(models.Model):
         if not ready and not busy:
             make._finish(FAILED if rest else COMPLETED, rest)
 
-    @transaction.atomic
     def stop(self, *, by: Agent) -> None:
+        """Start no more of its steps, and end those that run."""
+        require(by, W, self.thread)
+        self.end(by=by)
+
+    @transaction.atomic
+    def end(self, *, by: Agent) -> None:
+        """Stop it, for somebody who was asked before whether they may."""
         make = Make.objects.select_for_update().get(pk=self.pk)
         if make.status == RUNNING:
             make._finish(CANCELLED, f"Stopped by {by}.", by=by)
             for command in make.commands.unfinished():
-                command.stop(by=by)
+                command.end(by=by)
         self.refresh_from_db()
+
+    def _give_up(self, reason: str) -> None:
+        """Whoever asked for it may not have it any more."""
+        self._finish(CANCELLED, reason)
+        for command in self.commands.unfinished():
+            command.end(reason=reason)
 
     def _done(self, busy: list[Command]) -> set[str]:
         """Keys of the steps that came to rest: they are not asked again, whatever came of them."""
@@ -165,14 +191,14 @@ class Make(models.Model):
 
     def _start(self, step: Step) -> None:
         environment = Environment.objects.filter(pk=step.environment).first()
-        child = Thread.objects.open_in(
+        child = Thread.objects.begin_in(
             self.house_id,
             by=self.agent,
             name=f"make {', '.join(step.outputs)}",
             parent=self.thread,
             environment=environment or self.thread.resolve_environment(),
         )
-        child.run(step.command, by=self.agent, make=self, step=step.key, targets=list(step.outputs))
+        child.queue(step.command, by=self.agent, make=self, step=step.key, targets=list(step.outputs))
         self.started = [*self.started, step.key]
         self.save(update_fields=["started"])
 
@@ -185,8 +211,9 @@ class Make(models.Model):
             make_id=self.pk, target=self.target, status=status, ran=ran, spared=spared, reason=reason
         )
         announce(self.thread, finished, by=by or self.agent)
+        tell_make(self, ran=ran, spared=spared, by=by or self.agent)
         for child in self.thread.children.filter(commands__make=self).distinct():
-            child.close(by=self.agent)
+            child.shut(by=self.agent)
         # A step lets its own machine go; these are what a worker that died just then left behind.
         rested = self.commands.over().filter(sandbox__status=LIVE)
         for command in rested.select_related("sandbox"):

@@ -11,16 +11,19 @@ from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
+from houses.agents import Agent
 from houses.coming_in import agent_of
 from houses.finding import found
+from houses.indoors import PageRequest, in_house
 from houses.models import House
-from houses.pages import PageRequest, in_house
 from houses.refusals import Refused
+from houses.rights import right, rights
+from houses.scopes import R, W
 from sandboxes.models import Environment
 from streams.client import StreamError
 from threads import file_pages, work_pages
 from threads.models import Command, Thread
-from threads.reading import around, before
+from threads.reading import Log, around, before
 from threads.work_pages import done
 
 BUSY = Exists(Command.objects.unfinished().filter(thread=OuterRef("pk")))
@@ -28,60 +31,82 @@ RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
 MAKE = re.compile(r"make\s+(\S+)\s*")
 
 
-@in_house
+@in_house(needs=None)
 def house(request: HttpRequest, house: House) -> HttpResponse:
-    """Every thread, the last touched first."""
+    """Every thread one may read, the last touched first."""
     tag = request.GET.get("tag", "")
     find = request.GET.get("find", "").strip()
-    # A search and a tag look into child threads too; without them those stand under their parents.
-    threads = Thread.objects.tagged(tag) if tag else Thread.objects.all()
-    threads = threads if tag or find else threads.filter(parent_thread=None)
+    bits = right(agent_of(request), house).bits
+    # A search and a tag look into child threads too; without them those stand under their parents. A guest of a child
+    # does not see the parent.
+    threads = Thread.objects.readable_by(agent_of(request))
+    threads = threads.tagged(tag) if tag else threads
+    threads = threads if tag or find or R not in bits else threads.filter(parent_thread=None)
     threads = threads.filter(name__icontains=find) if find else threads
     number = request.GET.get("page", "1")
     page = Paginator(threads.annotate(is_busy=BUSY).order_by("-updated_at", "pk"), 50).get_page(number)
     older = "?" + urlencode({"page": page.next_page_number(), "tag": tag, "find": find}) if page.has_next() else ""
-    context = {"house": house, "threads": page.object_list, "tag": tag, "find": find, "next": older, "here": "threads"}
+    context = {
+        "house": house,
+        "threads": page.object_list,
+        "tag": tag,
+        "find": find,
+        "next": older,
+        "here": "threads",
+        "may_open": W in bits,
+    }
     return render(request, "threads/house.html", context)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def threads(request: HttpRequest, house: House) -> HttpResponse:
     """Open a thread, or a child of one."""
-    parent = thread_of(request.POST["parent"]) if request.POST.get("parent") else None
+    parent = thread_of(request, request.POST["parent"]) if request.POST.get("parent") else None
     opened = Thread.objects.open_in(house, by=agent_of(request), name=request.POST.get("name"), parent=parent)
     return redirect("thread", house.pk, opened.pk)
 
 
-@in_house
+@in_house(needs=None)
 def thread(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     """The log, live, from its end; or from around one entry (`?at=`), or the page before one (`?before=`)."""
-    one = thread_of(thread_id)
+    one, reader = thread_of(request, thread_id), agent_of(request)
     try:
-        log = before(one, request.GET["before"]) if "before" in request.GET else around(one, request.GET.get("at"))
+        log = _log(request, one, reader)
     except StreamError:
         detail = "The log cannot be read right now; what is said here still arrives. Try again in a moment."
-        return render(
-            request, "threads/thread.html", _shown(house, one) | {"detail": detail, "last_seq": "-1"}, status=503
-        )
+        shown = _shown(house, one, reader) | {"detail": detail, "last_seq": "-1"}
+        return render(request, "threads/thread.html", shown, status=503)
     address = reverse("thread", args=[house.pk, one.pk])
     context = {"log": log.html, "earlier": f"{address}?before={log.earlier}" if log.earlier else ""}
     if request.htmx and "before" in request.GET:
         return render(request, "threads/_entries.html", context)
-    return render(request, "threads/thread.html", _shown(house, one) | context | {"last_seq": log.last_seq})
+    return render(request, "threads/thread.html", _shown(house, one, reader) | context | {"last_seq": log.last_seq})
 
 
-def _shown(house: House, one: Thread) -> dict[str, Any]:
-    environment = _environment(one)
+def _log(request: HttpRequest, one: Thread, reader: Agent) -> Log:
+    if "before" in request.GET:
+        return before(one, request.GET["before"], reader)
+    return around(one, request.GET.get("at"), reader)
+
+
+def _shown(house: House, one: Thread, reader: Agent) -> dict[str, Any]:
+    environment, readable = _environment(one), Thread.objects.readable_by(reader)
+    held = rights(reader, [house, one])
     return {
         "house": house,
         "thread": one,
-        "parent": one.parent_thread,
-        "children": list(one.children.order_by("-created_at")[:30]),
+        "parent": readable.filter(pk=one.parent_thread_id).first() if one.parent_thread_id else None,
+        "children": list(readable.filter(parent_thread=one).order_by("-created_at")[:30]),
         "environment": environment and {"name": environment.name, "network": environment.config.get("network", False)},
-        "upload": environment and reverse("upload", args=[house.pk, environment.config["repository"]]),
+        "upload": _upload(house, environment) if environment and W in held[house.pk].bits else None,
+        "may_write": W in held[one.pk].bits,
         "socket": f"/ws/threads/{house.pk}/{one.pk}",
     }
+
+
+def _upload(house: House, environment: Environment) -> str:
+    return reverse("upload", args=[house.pk, environment.config["repository"]])
 
 
 def _environment(one: Thread) -> Environment | None:
@@ -91,11 +116,11 @@ def _environment(one: Thread) -> Environment | None:
         return None
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def composer(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     """Plain text says, a leading `$` runs, `make PATH` makes."""
-    one, by, text = thread_of(thread_id), agent_of(request), request.POST.get("text", "").strip()
+    one, by, text = thread_of(request, thread_id), agent_of(request), request.POST.get("text", "").strip()
     if command := RUN.fullmatch(text):
         one.run(command[1], by=by)
     elif target := MAKE.fullmatch(text):
@@ -105,48 +130,48 @@ def composer(request: PageRequest, house: House, thread_id: str) -> HttpResponse
     return done(request, one)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def thread_pin(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    one = thread_of(thread_id)
+    one = thread_of(request, thread_id)
     (one.pin if request.POST.get("pinned") else one.unpin)(by=agent_of(request))
     return done(request, one)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def thread_name(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    one = thread_of(thread_id)
+    one = thread_of(request, thread_id)
     one.rename(request.POST.get("name", ""), by=agent_of(request))
     return done(request, one)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def thread_tags(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    one = thread_of(thread_id)
+    one = thread_of(request, thread_id)
     one.tag(request.POST.get("tags", "").split(","), by=agent_of(request))
     return done(request, one)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def thread_closed(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    one = thread_of(thread_id)
+    one = thread_of(request, thread_id)
     (one.close if request.POST.get("closed") else one.reopen)(by=agent_of(request))
     return done(request, one)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def thread_stop(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    one = thread_of(thread_id)
+    one = thread_of(request, thread_id)
     one.stop(by=agent_of(request))
     return done(request, one)
 
 
-def thread_of(thread_id: str) -> Thread:
-    threads = Thread.objects.select_related("parent_thread")
+def thread_of(request: HttpRequest, thread_id: str) -> Thread:
+    threads = Thread.objects.readable_by(agent_of(request))
     return found(threads, "There is no such thread in this house.", pk=thread_id)
 
 

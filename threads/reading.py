@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from houses.agents import Agent
 from streams.calls import NoSuchStream
 from streams.client import Streams
 from threads.commands import QUEUED, RUNNING
 from threads.models import Command, Make, Thread
-from threads.rendering import Piece, pieces, render
+from threads.rendering import Piece, pieces, render, with_names
 
 AT_ONCE = 150  # events of a page
 BEGINNINGS = ("command_queued", "make_planned")
@@ -85,30 +86,37 @@ class Log:
     last_seq: str
 
 
-def around(thread: Thread, at: str | None) -> Log:
+def around(thread: Thread, at: str | None, reader: Agent) -> Log:
     """The end of the log; or, to look one entry up, what is on both sides of it."""
     try:
         if not at:
             page = streams().before(thread.house_id, thread.stream_id, "now", AT_ONCE)
-            return _log(thread, page.events, page.prev, page.next, with_running=True)
+            return _log(thread, page.events, page.prev, page.next, reader, with_running=True)
         page = streams().before(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
         after = streams().read(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
-        return _log(thread, [*page.events, *after.events], page.prev, after.next, with_running=True)
+        return _log(thread, [*page.events, *after.events], page.prev, after.next, reader, with_running=True)
     except NoSuchStream:  # the thread was opened, and that has not been told yet
         return Log(mark_safe(""), None, "-1")
 
 
-def before(thread: Thread, offset: str) -> Log:
+def before(thread: Thread, offset: str, reader: Agent) -> Log:
     """The page before an offset."""
     page = streams().before(thread.house_id, thread.stream_id, offset, AT_ONCE)
-    return _log(thread, page.events, page.prev, page.next)
+    return _log(thread, page.events, page.prev, page.next, reader)
 
 
 def _log(
-    thread: Thread, events: list[dict[str, Any]], earlier: str | None, upto: str, *, with_running: bool = False
+    thread: Thread,
+    events: list[dict[str, Any]],
+    earlier: str | None,
+    upto: str,
+    reader: Agent,
+    *,
+    with_running: bool = False,
 ) -> Log:
     begun = _begun(thread, events, with_running)
-    return Log(laid_out(events, thread.house_id, begun), earlier, events[-1]["seq"] if events else upto)
+    html = with_names(laid_out(events, thread.house_id, begun), lambda ids: Thread.objects.called(ids, reader))
+    return Log(mark_safe(html), earlier, events[-1]["seq"] if events else upto)  # noqa: S308  # names are escaped
 
 
 def _begun(thread: Thread, events: list[dict[str, Any]], with_running: bool) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Events as HTML. One rendering of an event serves every page and every socket of this process."""
 
 import logging
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -12,7 +14,7 @@ from typing import Any
 
 from django.template.loader import get_template
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from houses.markdown import prose
@@ -54,6 +56,21 @@ class Piece:
 def fragment(event: dict[str, Any], house: House | str) -> str:
     """One event, each part of it saying where in the page it goes."""
     return "".join(piece.live for piece in pieces(event, house))
+
+
+CHILD = re.compile(r"<!--child (\w+)-->")
+
+
+def with_names(html: str, names: Callable[[set[str]], Mapping[str, str]]) -> str:
+    """The HTML with the names of child threads put in, as far as whoever looks at it is told them.
+
+    An event does not carry them, and one rendering of it serves readers of different threads.
+    """
+    wanted = set(CHILD.findall(html))
+    if not wanted:
+        return html
+    known = names(wanted)
+    return CHILD.sub(lambda child: escape(known.get(child[1]) or "A child thread"), html)
 
 
 _kept: OrderedDict[tuple[str, str], tuple[Piece, ...]] = OrderedDict()
@@ -155,6 +172,11 @@ class Shown:
     @property
     def command_url(self) -> str:
         return reverse("command", args=[self.house_id, self.p["command_id"]])
+
+    @property
+    def child(self) -> SafeString:
+        """Where `with_names` puts the name of a child thread."""
+        return format_html("<!--child {}-->", self.p["child_thread_id"])
 
     @property
     def file_url(self) -> str:

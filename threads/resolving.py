@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from houses.agents import Agent
+from houses.measures import SANDBOX_STARTS
 from houses.refusals import Refused
 from houses.tenancy import inside
 from sandboxes.events import SandboxCreated, SandboxResumed
@@ -11,6 +12,7 @@ from sandboxes.models import Sandbox
 from streams.outbox import announce
 from threads.commands import RUNNING, Command
 from threads.thread import Thread
+from threads.witnessing import LIVE, MADE, RESUMED
 
 
 def place_of(command: Command) -> Sandbox:
@@ -19,11 +21,13 @@ def place_of(command: Command) -> Sandbox:
         with inside(command.house_id):
             sandbox = _row_for(command)
         if command.started_at is not None or sandbox.is_alive():
+            command.figures.machine = command.figures.machine or LIVE
             return sandbox
         with sandbox.alone():
             if sandbox.is_alive():
                 return sandbox
             if sandbox.status == PENDING:
+                command.figures.machine = RESUMED if sandbox.snapshot else MADE
                 _make(command, sandbox)
                 return sandbox
             sandbox.bury()  # the row said live and the machine is gone: resume
@@ -33,8 +37,10 @@ def _make(command: Command, sandbox: Sandbox) -> None:
     try:
         seconds = sandbox.make_ready(lambda: _is_wanted(command))
     except BaseException:
+        SANDBOX_STARTS.labels("failed").inc()
         sandbox.machine.destroy(sandbox.ref)  # half a machine is no machine; the row still waits for a whole one
         raise
+    SANDBOX_STARTS.labels("made").inc()
     with inside(command.house_id):
         created = SandboxCreated(sandbox_id=sandbox.pk, seconds=round(seconds, 3))
         announce(command.thread, created, by=command.agent)
@@ -42,7 +48,7 @@ def _make(command: Command, sandbox: Sandbox) -> None:
 
 def _is_wanted(command: Command) -> bool:
     with inside(command.house_id):
-        return Command.objects.filter(pk=command.pk, status=RUNNING, stop_asked_by=None).exists()
+        return Command.objects.filter(pk=command.pk, status=RUNNING, stop_asked_by=None, reason="").exists()
 
 
 @transaction.atomic

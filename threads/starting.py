@@ -15,35 +15,39 @@ from sandboxes.provider import Exec
 from streams.outbox import announce
 from threads.commands import LEASE, Command
 from threads.events import CommandStarted
+from threads.handing import Handed, place
 from threads.resolving import place_of
+from threads.rights import NoLongerAllowed
 
 PROGRESS = [
-    "status", "stop_asked_by", "started_at", "before_tree", "overlapped", "handed",
+    "status", "reason", "stop_asked_by", "started_at", "before_tree", "overlapped", "handed",
     "sequence", "poured", "pouring", "style", "redactions",
 ]  # fmt: skip
 
 
 def start(command: Command) -> dict[str, str]:
     """See to it that it runs; returns the secrets it was started with. Raises `Refused`, `ProviderError`."""
-    if command.stop_asked_by_id is not None and command.started_at is None:
+    if command.is_ending and command.started_at is None:
         raise _stopped(command)
     with inside(command.house_id):
-        secrets = command.secrets()
-        what = _exec(command, secrets)
+        if command.started_at is None:  # before a machine is made for it, which takes as long as it takes
+            command.require_still()
+        handed = command.handing()
+        what = _exec(command, handed)
     with _still_here(command):
-        is_ours = _started(command, what, secrets)
+        is_ours = _started(command, what, handed)
     if not is_ours:  # somebody else was first, perhaps with other values
         with inside(command.house_id):
-            secrets = command.secrets()
-    return secrets
+            handed = command.handing()
+    return handed.values
 
 
-def _exec(command: Command, secrets: dict[str, str]) -> Exec:
-    environment = command.environment
+def _exec(command: Command, handed: Handed) -> Exec:
+    environment, here = command.environment, place(command.house_id, command.thread_id)
     return Exec(
         process_id=command.pk,
         command=command.text,
-        env=author(command.agent).variables | environment.variables() | secrets,
+        env=author(command.agent).variables | environment.variables() | here | handed.values,
         limits=environment.limits,
         network=environment.network,
     )
@@ -70,7 +74,7 @@ def _still_here(command: Command) -> Iterator[None]:
         over.set()
 
 
-def _started(command: Command, what: Exec, secrets: dict[str, str]) -> bool:
+def _started(command: Command, what: Exec, handed: Handed) -> bool:
     """Resolve the machine, bring its tree up to the branch, and start. False if somebody else did meanwhile."""
     began = time.monotonic()
     sandbox = place_of(command)
@@ -84,7 +88,8 @@ def _started(command: Command, what: Exec, secrets: dict[str, str]) -> bool:
             return False
         prepared = time.monotonic()
         with inside(command.house_id):
-            waited = command.note_start(before_tree=before, secrets=secrets)
+            command.require_still()
+            waited = command.note_start(before_tree=before, handed=handed)
             if waited is None:
                 command.refresh_from_db(fields=PROGRESS)
                 raise _stopped(command)
@@ -95,6 +100,7 @@ def _started(command: Command, what: Exec, secrets: dict[str, str]) -> bool:
                 "sandbox": round(resolved - began, 4),
                 "tree": round(prepared - resolved, 4),
             }
+            command.figures.queue, command.figures.sandbox, command.figures.tree = split.values()
             started = CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split)
             announce(command.thread, started, by=command.agent)
     return True
@@ -107,7 +113,7 @@ def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
     """
     with inside(command.house_id):
         command.refresh_from_db(fields=PROGRESS)
-        if command.is_over or (command.stop_asked_by_id is not None and command.started_at is None):
+        if command.is_over or (command.is_ending and command.started_at is None):
             raise _stopped(command)
         repository = command.environment.repository
         company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
@@ -122,5 +128,7 @@ def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
 
 
 def _stopped(command: Command) -> Refused:
+    if command.reason and not command.is_over:
+        return NoLongerAllowed(command.reason)
     by = f" by {command.stop_asked_by}" if command.stop_asked_by_id else ""
     return Refused(f"Stopped{by} before it began.")

@@ -1,20 +1,25 @@
 """Threads: durable, shared logs."""
 
-from typing import Self
+from typing import Self, cast
 
 import pgtrigger
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from artifacts.models import Derivation, Repository
 from artifacts.paths import as_target
 from houses.agents import Agent
+from houses.audit import Audited
 from houses.constraints import HouseOwned, References, SameHouse
+from houses.grants import forgotten_with
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Invalid, NotFound
+from houses.rights import may, permitted, require
+from houses.scopes import PERMISSIONS, W, scope
 from houses.titles import one_line
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
@@ -29,6 +34,15 @@ DRIVEN = ("idle", "running", "completed", "failed", "cancelled")
 class ThreadQuerySet(models.QuerySet["Thread"]):
     """The house's threads."""
 
+    def readable_by(self, agent: Agent) -> Self:
+        """Those that the agent may read; for everything that somebody looks for, names or lists."""
+        return cast(Self, permitted(self, agent))
+
+    def called(self, ids: set[str], agent: Agent) -> dict[str, str]:
+        """The names of those of these threads that the agent may read."""
+        named = self.readable_by(agent).exclude(name=None).filter(pk__in=ids)
+        return {pk: name or "" for pk, name in named.values_list("pk", "name")}
+
     def pinned(self) -> Self:
         return self.filter(pinned_at__isnull=False).order_by("pinned_at")
 
@@ -36,20 +50,21 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         return self.filter(parent_thread=None).order_by("-updated_at")
 
     def tagged(self, tag: str) -> Self:
-        return self.filter(tags__contains=[tag])
+        # A function, because the index of an array is not used where a policy has to be asked first.
+        return self.filter(pk__in=RawSQL("SELECT threads_tagged(%s)", [tag]))
 
     def on(self, sandbox: Sandbox) -> Self:
         """Everybody who works in that tree."""
         return self.filter(sandbox=sandbox)
 
     def for_target(self, repository: Repository, target: str, *, by: Agent) -> "Thread":
-        """Where to make a file: in the thread that made it before, else in a new one."""
+        """Where to make a file: in the thread that made it before if they may write there, else in a new one."""
         target = as_target(target)
         row = Derivation.objects.of(repository).filter(path=target).first()
         before = self.filter(pk=row.thread_id).first() if row else None
         while before and before.parent_thread:  # a step's own thread was closed with its make
             before = before.parent_thread
-        if before and not before.is_closed and before.resolve_environment().config.get("repository") == repository.pk:
+        if before and before.makes_in(repository) and may(by, W, before):
             return before
         environment = self._environment_on(repository)
         return self.open_in(repository.house, by=by, name=f"make {target}", environment=environment)
@@ -62,7 +77,6 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
             raise NotFound(f"No environment has {repository.name} on it; describe one under Settings → Environments.")
         return environment
 
-    @transaction.atomic
     def open_in(
         self,
         house: House | str,
@@ -72,7 +86,24 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         parent: "Thread | None" = None,
         environment: Environment | None = None,
     ) -> "Thread":
-        """A new thread, with its stream; a child is announced on its parent, after its own row."""
+        """A new thread, for whoever may write in the house; a child, for whoever may write in its parent."""
+        require(by, W, parent or House(pk=house if isinstance(house, str) else house.pk))
+        return self.begin_in(house, by=by, name=name, parent=parent, environment=environment)
+
+    @transaction.atomic
+    def begin_in(
+        self,
+        house: House | str,
+        *,
+        by: Agent,
+        name: str | None = None,
+        parent: "Thread | None" = None,
+        environment: Environment | None = None,
+    ) -> "Thread":
+        """A new thread, with its stream; a child is announced on its parent, after its own row.
+
+        For work of arbe's own, like the steps of a make: whether that may be was asked before.
+        """
         house_id = house if isinstance(house, str) else house.pk
         title = one_line(name or "") or None
         if parent is not None and parent.house_id != house_id:
@@ -86,7 +117,7 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         )
         announce(thread, ThreadOpened(name=title), by=by)
         if parent is not None:
-            announce(parent, AgentSpawn(child_thread_id=thread.pk, title=title or "untitled"), by=by)
+            announce(parent, AgentSpawn(child_thread_id=thread.pk), by=by)
         return thread
 
 
@@ -137,6 +168,7 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
 
     class Meta:
         db_table = "threads"
+        permissions = PERMISSIONS
         constraints = [
             models.CheckConstraint(
                 name="chats_and_driven_threads_have_their_own_words",
@@ -171,6 +203,7 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
                 on_delete="cascade",
             ),
             HouseOwned(name="threads_stay_in_their_house"),
+            Audited(name="threads_are_audited", ignored=("updated_at",)),
         ]
         indexes = [
             models.Index(fields=["house"], name="pinned_threads_of_a_house", condition=Q(pinned_at__isnull=False)),
@@ -178,14 +211,22 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
             models.Index(fields=["house", "-updated_at"], name="recent_threads_of_a_house"),
         ]
         triggers = [
+            forgotten_with("threads"),
             pgtrigger.Trigger(
                 name="threads_set_updated_at",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Update,
                 # The clock of the defaults: in one transaction `now()` would be before the row was made.
                 func="NEW.updated_at := statement_timestamp(); RETURN NEW;",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name or f"untitled {self.pk}"
+
+    def makes_in(self, repository: Repository) -> bool:
+        """Whether a make here would be one of that repository's files."""
+        return not self.is_closed and self.resolve_environment().config.get("repository") == repository.pk
+
+
+scope("thread", Thread, parent="parent_thread_id")

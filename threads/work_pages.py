@@ -14,9 +14,11 @@ from artifacts.finding import repository_of
 from artifacts.models import Derivation
 from houses.coming_in import agent_of
 from houses.finding import found
+from houses.indoors import PageRequest, in_house
 from houses.models import House, Member
-from houses.pages import PageRequest, in_house
 from houses.refusals import Refused
+from houses.rights import may
+from houses.scopes import R
 from streams.client import StreamError
 from threads.ansi import coloured
 from threads.makes import environment_digests
@@ -28,10 +30,11 @@ WHOLE = 2_000_000  # characters of output on the page of a command
 OFFERED = 2000  # targets
 
 
-@in_house
+@in_house(needs=None)
 def command(request: PageRequest, house: House, command_id: str) -> HttpResponse:
     """Everything about one command."""
-    one = found(Command.objects.select_related("thread", "agent"), NO_COMMAND, pk=command_id)
+    commands = Command.objects.readable_by(agent_of(request)).select_related("thread", "agent")
+    one = found(commands, NO_COMMAND, pk=command_id)
     try:
         told = list(_story(one))
     except StreamError:
@@ -79,18 +82,20 @@ def _output(told: list[dict[str, Any]]) -> SafeString:
     return mark_safe("".join(chunks))  # noqa: S308  # coloured and format_html escape
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def command_stop(request: PageRequest, house: House, command_id: str) -> HttpResponse:
-    one = found(Command.objects.select_related("thread"), NO_COMMAND, pk=command_id)
+    commands = Command.objects.readable_by(agent_of(request)).select_related("thread")
+    one = found(commands, NO_COMMAND, pk=command_id)
     one.stop(by=agent_of(request))
     return done(request, one.thread)
 
 
-@in_house
+@in_house(needs=None)
 @require_POST
 def make_stop(request: PageRequest, house: House, make_id: str) -> HttpResponse:
-    one = found(Make.objects.select_related("thread"), "There is no such make in this house.", pk=make_id)
+    makes = Make.objects.readable_by(agent_of(request)).select_related("thread")
+    one = found(makes, "There is no such make in this house.", pk=make_id)
     one.stop(by=agent_of(request))
     return done(request, one.thread)
 
@@ -136,10 +141,13 @@ def make(request: HttpRequest, house: House) -> HttpResponse:
     return redirect("thread", house.pk, thread.pk)
 
 
-@in_house
+@in_house(needs=None)
 def completions(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    """What `make ` and `@` can be followed by, in this thread."""
-    thread = found(Thread.objects.all(), "There is no such thread in this house.", pk=thread_id)
+    """What `make ` and `@` can be followed by, in this thread; nothing of a house that one may not read."""
+    threads = Thread.objects.readable_by(agent_of(request))
+    thread = found(threads, "There is no such thread in this house.", pk=thread_id)
+    if not may(agent_of(request), R, house):
+        return JsonResponse({"targets": [], "agents": []})
     members = Member.objects.select_related("agent").order_by("agent__name")
     agents = [{"value": str(one.agent).replace(" ", "_"), "mark": one.agent.kind, "state": "idle"} for one in members]
     return JsonResponse({"targets": _targets(thread), "agents": agents})

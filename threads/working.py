@@ -8,11 +8,15 @@ from django.db import transaction
 from houses.agents import Agent
 from houses.places import House
 from houses.refusals import Refused
+from houses.rights import require
+from houses.scopes import W
+from houses.tools import MAKE, RUN_COMMAND
 from sandboxes.models import Environment
 from streams.outbox import announce
 from threads.conversation import Told, checked_text
 from threads.events import CommandQueued
 from threads.queues import ring_command
+from threads.rights import require_work
 
 if TYPE_CHECKING:
     from threads.commands import Command
@@ -51,8 +55,13 @@ class Working(Told):
             )
         return default
 
+    def run(self, text: str, *, by: Agent, environment: Environment | None = None) -> "Command":
+        """Have a shell command run on the thread's sandbox; its output comes on the stream."""
+        require_work(by, self, RUN_COMMAND)
+        return self.queue(text, by=by, environment=environment)
+
     @transaction.atomic
-    def run(
+    def queue(
         self,
         text: str,
         *,
@@ -62,11 +71,11 @@ class Working(Told):
         step: str = "",
         targets: list[str] | None = None,
     ) -> "Command":
-        """Have a shell command run on the thread's sandbox; its output comes on the stream."""
+        """A command that will be run, as it is or as a step of a make: whether that may be was asked before."""
         text = checked_text(text, "A command")
         self._locked().require_open()
         environment = self.resolve_environment(environment)
-        environment.secrets()  # a missing required secret is refused before anything has started
+        environment.wanted_secrets()  # a missing required secret is refused before anything has started
         command: Command = self.commands.create(
             house_id=self.house_id,
             agent=by,
@@ -87,14 +96,19 @@ class Working(Told):
 
     @transaction.atomic
     def make(self, target: str, *, by: Agent) -> "Make":
-        """Make a file again, and before it whatever it is made from, as far as that went stale."""
+        """Make a file again, and before it whatever it is made from, as far as that went stale.
+
+        Its steps are commands that somebody ran before; that they may run again is what x on the tool `make` says.
+        """
+        require_work(by, self, MAKE)
         self._locked().require_open()
         make: Make = self.makes.begin(self, target, by=by)
         return make
 
     def stop(self, *, by: Agent) -> None:
         """Stop everything that runs in this thread."""
+        require(by, W, self)
         for make in self.makes.running():
-            make.stop(by=by)
+            make.end(by=by)
         for command in self.commands.unfinished():
-            command.stop(by=by)
+            command.end(by=by)

@@ -3,7 +3,7 @@
 import pytest
 
 from houses.models import House
-from houses.refusals import Invalid, Refused, TooLarge
+from houses.refusals import Invalid, NotFound, Refused, TooLarge
 from houses.tenancy import inside
 from sandboxes.environments import MissingSecret
 from sandboxes.models import Environment
@@ -202,12 +202,12 @@ def test_pinned_threads_are_places(here, ada, oak):
 def test_a_child_is_announced_on_its_parent_after_its_own_row(here, ada, oak):
     child = Thread.objects.open_in(oak, by=ada, name="part", parent=here)
     assert (waiting(child), waiting(here)) == (["thread_opened"], ["thread_opened", "agent_spawn"])
-    assert Outbox.objects.get(kind="agent_spawn").payload == {"child_thread_id": child.pk, "title": "part"}
+    assert Outbox.objects.get(kind="agent_spawn").payload == {"child_thread_id": child.pk}
     assert here not in Thread.objects.recent().exclude(pk=here.pk) and child not in Thread.objects.recent()
 
 
 def test_a_child_is_of_its_parents_house(here, elm, cy):
-    with pytest.raises(Invalid), inside(elm, cy):
+    with pytest.raises(NotFound), inside(elm, cy):
         Thread.objects.open_in(elm, by=cy, parent=here)
 
 

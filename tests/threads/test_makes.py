@@ -73,7 +73,8 @@ def test_each_step_is_a_child_thread_that_closes_at_the_end(worker, chain, write
             ("make upper.txt", "closed"),
             ("make twice.txt", "closed"),
         ]
-    assert [event["payload"]["title"] for event in worker.events(chain, "agent_spawn")] == [c.name for c in children]
+    told = [event["payload"]["child_thread_id"] for event in worker.events(chain, "agent_spawn")]
+    assert told == [child.pk for child in children]
     assert worker.payload(children[0], "command_queued")["make_id"] == make.pk
 
 

@@ -5,6 +5,7 @@ from django.urls import path
 from threads.api.commands import CommandsView, CommandView, StopCommandView, StopThreadView
 from threads.api.events import EventsView
 from threads.api.makes import MakesView, MakeView, PlanView, RepositoryMakesView, StopMakeView
+from threads.api.secrets import SecretDeliveriesView, SecretUsesView
 from threads.api.stories import LineageView, StaleView, WhyView
 from threads.api.threads import (
     ClosingView,
@@ -16,6 +17,7 @@ from threads.api.threads import (
 )
 
 THREAD = "houses/<slug:house>/threads/<slug:thread>/"
+KEPT = "houses/<slug:house>/secrets/<slug:name>/"
 REPOSITORY = "houses/<slug:house>/repositories/<slug:repository>/"
 
 urlpatterns = [
@@ -34,6 +36,8 @@ urlpatterns = [
     path(THREAD + "makes/", MakesView.as_view()),
     path(THREAD + "makes/<slug:make>/", MakeView.as_view()),
     path(THREAD + "makes/<slug:make>/stop/", StopMakeView.as_view()),
+    path(KEPT + "uses/", SecretUsesView.as_view()),
+    path(KEPT + "deliveries/", SecretDeliveriesView.as_view()),
     path(REPOSITORY + "why/", WhyView.as_view()),
     path(REPOSITORY + "stale/", StaleView.as_view()),
     path(REPOSITORY + "lineage/", LineageView.as_view()),

@@ -11,8 +11,7 @@ from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import Strict, answer
 from houses.finding import found
-from sandboxes.models import Environment
-from threads.api.threads import ThreadSerializer, ThreadView
+from threads.api.threads import ThreadSerializer, ThreadView, environment_named
 from threads.commands import STATUSES
 from threads.models import Command
 
@@ -70,7 +69,7 @@ class CommandsView(ThreadView):
     def post(self, request: Request, house: str, thread: str) -> Response:
         """Have a command run on the thread's sandbox; its output comes on the thread's stream."""
         one, new = self.thread, self.sent(NewCommandSerializer)
-        environment = found(Environment.objects.all(), pk=new["environment"]) if "environment" in new else None
+        environment = environment_named(new, self.agent, self.house)
         command = one.run(new["text"], by=self.agent, environment=environment)
         command.refresh_from_db()
         return answer(CommandSerializer, command, 201)
@@ -85,7 +84,7 @@ class CommandView(ThreadView):
     @property
     def command(self) -> Command:
         commands = Command.objects.select_related("agent")
-        return found(commands, pk=self.kwargs["command"], thread_id=self.kwargs["thread"])
+        return found(commands, pk=self.kwargs["command"], thread=self.thread)
 
 
 class StopCommandView(CommandView):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Prefetch
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,11 +12,12 @@ from houses.api.houses import AgentSerializer
 from houses.api.schema import operation
 from houses.api.view import Strict, answer
 from houses.finding import found
+from houses.scopes import R
 from threads.api.commands import CommandSerializer
 from threads.api.threads import ThreadView
 from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING
 from threads.makes import described, environment_digests
-from threads.models import Make, Thread
+from threads.models import Command, Make, Thread
 
 
 class StepSerializer(serializers.Serializer[Any]):
@@ -67,6 +69,8 @@ class NewMakeSerializer(Strict):
 
 
 class PlanView(ThreadView):
+    needs = R  # it tells of files
+
     @operation("plan_make", "makes", query=PlanQuery, gives=PlanSerializer)
     def get(self, request: Request, house: str, thread: str) -> Response:
         """What making a target would run, in order, and why. Nothing starts."""
@@ -105,8 +109,9 @@ class MakeView(ThreadView):
 
     @property
     def make(self) -> Make:
-        makes = Make.objects.select_related("agent").prefetch_related("commands__agent")
-        return found(makes, pk=self.kwargs["make"], thread_id=self.kwargs["thread"])
+        steps = Command.objects.readable_by(self.agent).select_related("agent")
+        makes = Make.objects.select_related("agent").prefetch_related(Prefetch("commands", steps))
+        return found(makes, pk=self.kwargs["make"], thread=self.thread)
 
 
 class StopMakeView(MakeView):

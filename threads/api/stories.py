@@ -7,11 +7,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from artifacts.api.repositories import RepositoryView, shown
-from artifacts.api.stories import DerivationSerializer, InputSerializer
+from artifacts.api.stories import DerivationSerializer, InputSerializer, hide_unseen_threads
 from artifacts.bare import Commit
 from artifacts.derivations import EDITED, FRESH, MISSING, STALE
 from artifacts.graph import Reason
+from artifacts.models import Derivation
 from artifacts.story import SOURCE, Cause, author_of, members
+from houses.api.paging import PageQuery, PageSerializer, page_of
 from houses.api.schema import operation
 from houses.api.view import Strict
 from threads.makes import environment_digests
@@ -96,6 +98,12 @@ class StaleSerializer(serializers.Serializer[Any]):
     reasons = ReasonSerializer(many=True)
 
 
+class StalePageSerializer(PageSerializer):
+    """Some of what is not fresh."""
+
+    results = StaleSerializer(many=True)
+
+
 class WhyView(RepositoryView):
     @operation("why", "making", query=PathQuery, gives=WhySerializer)
     def get(self, request: Request, house: str, repository: str) -> Response:
@@ -105,7 +113,7 @@ class WhyView(RepositoryView):
             {
                 "path": why.path,
                 "state": why.state,
-                "derivation": DerivationSerializer(why.derivation).data if why.derivation else None,
+                "derivation": self._told(why.derivation) if why.derivation else None,
                 "inputs": [InputSerializer(one).data for one in why.inputs],
                 "reasons": [_reason(one) for one in why.reasons],
                 "causes": [_cause(one) for one in why.causes],
@@ -114,18 +122,23 @@ class WhyView(RepositoryView):
             }
         )
 
+    def _told(self, derivation: Derivation) -> dict[str, Any]:
+        told = dict(DerivationSerializer(derivation).data)
+        hide_unseen_threads([told], self.agent)
+        return told
+
 
 class StaleView(RepositoryView):
-    @operation("list_stale", "making", gives=StaleSerializer(many=True))
+    @operation("list_stale", "making", query=PageQuery, gives=StalePageSerializer)
     def get(self, request: Request, house: str, repository: str) -> Response:
         """Every made file that is not fresh, by path, with the reasons."""
-        stale = self.repository.stale(environment_digests())
-        return Response(
-            [
-                {"path": shown(path), "state": one.state, "reasons": [_reason(reason) for reason in one.reasons]}
-                for path, one in sorted(stale.items())
-            ]
-        )
+        query, stale = self.asked(PageQuery), self.repository.stale(environment_digests())
+
+        def told(path: str) -> dict[str, Any]:
+            reasons = [_reason(reason) for reason in stale[path].reasons]
+            return {"path": shown(path), "state": stale[path].state, "reasons": reasons}
+
+        return page_of(stale, query, key=_ordered, told=told)
 
 
 class LineageView(RepositoryView):
@@ -136,6 +149,11 @@ class LineageView(RepositoryView):
         nodes = [{"path": shown(n.path), "oid": n.oid, "state": n.state, "command": n.command} for n in lineage.nodes]
         edges = [[shown(source), shown(made)] for source, made in lineage.edges]
         return Response({"nodes": nodes, "edges": edges, "is_cut": lineage.is_cut})
+
+
+def _ordered(path: str) -> str:
+    """A path as a cursor can carry it, whatever bytes are in it."""
+    return path.encode(errors="surrogateescape").hex()
 
 
 def _reason(reason: Reason) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import HouseView, Strict, answer
 from houses.finding import found
+from houses.models import Agent, House
+from houses.rights import require
+from houses.scopes import R
 from sandboxes.models import Environment
 from threads.models import Thread
 from threads.thread import CHAT, DRIVEN
@@ -85,18 +88,22 @@ class NewMessageSerializer(Strict):
 
 
 class ThreadsView(HouseView):
+    needs = None  # whoever may read a thread lists that one
+
     @operation("list_threads", "threads", query=ThreadQuery, gives=ThreadPageSerializer)
     def get(self, request: Request, house: str) -> Response:
-        """The house's threads, most recently touched first."""
+        """The threads that one may read, most recently touched first."""
         query = self.asked(ThreadQuery)
-        return page(_chosen(query), ThreadSerializer, query, by="updated_at")
+        answered = page(_chosen(query, self.agent), ThreadSerializer, query, by="updated_at")
+        answered.data["results"] = with_seen_parents(answered.data["results"], self.agent)
+        return answered
 
     @operation("open_thread", "threads", takes=NewThreadSerializer, gives=ThreadSerializer, status=201)
     def post(self, request: Request, house: str) -> Response:
         """Open a thread."""
         new = self.sent(NewThreadSerializer)
-        environment = found(Environment.objects.all(), pk=new["environment"]) if "environment" in new else None
-        parent = found(Thread.objects.all(), pk=new["parent"]) if "parent" in new else None
+        environment = environment_named(new, self.agent, self.house)
+        parent = found(Thread.objects.readable_by(self.agent), pk=new["parent"]) if "parent" in new else None
         thread = Thread.objects.open_in(
             self.house, by=self.agent, name=new["name"], environment=environment, parent=parent
         )
@@ -105,15 +112,17 @@ class ThreadsView(HouseView):
 
 
 class ThreadView(HouseView):
-    """What all views of one thread have in common: they find it."""
+    """What all views of one thread have in common: they find it, if whoever asks may read it."""
+
+    needs: str | None = None
 
     @property
     def thread(self) -> Thread:
-        return found(Thread.objects.all(), pk=self.kwargs["thread"])
+        return found(Thread.objects.readable_by(self.agent), pk=self.kwargs["thread"])
 
-    def as_it_is_now(self, thread: Thread) -> Response:
+    def as_it_is_now(self, thread: Thread, status: int = 200) -> Response:
         thread.refresh_from_db()
-        return answer(ThreadSerializer, thread)
+        return Response(with_seen_parents([ThreadSerializer(thread).data], self.agent)[0], status)
 
 
 class OneThreadView(ThreadView):
@@ -121,9 +130,10 @@ class OneThreadView(ThreadView):
     def get(self, request: Request, house: str, thread: str) -> Response:
         """One thread, with its children in the order they were opened."""
         one = self.thread
-        children = one.children.order_by("created_at", "pk")
+        children = Thread.objects.readable_by(self.agent).filter(parent_thread=one).order_by("created_at", "pk")
         told = [ThreadSerializer(child).data for child in children]
-        return Response({**ThreadSerializer(one).data, "children": told})
+        (itself,) = with_seen_parents([ThreadSerializer(one).data], self.agent)
+        return Response({**itself, "children": told})
 
     @operation("rename_thread", "threads", takes=NameSerializer, gives=ThreadSerializer)
     def patch(self, request: Request, house: str, thread: str) -> Response:
@@ -180,12 +190,26 @@ class MessagesView(ThreadView):
         """Say something; it arrives as a `message` on the thread's stream."""
         one = self.thread
         one.say(self.sent(NewMessageSerializer)["text"], by=self.agent)
-        one.refresh_from_db()
-        return answer(ThreadSerializer, one, 201)
+        return self.as_it_is_now(one, 201)
 
 
-def _chosen(query: dict[str, Any]) -> QuerySet[Thread]:
-    threads = Thread.objects.all()
+def with_seen_parents(told: list[dict[str, Any]], agent: Agent) -> list[dict[str, Any]]:
+    """Threads as they are told, without the parents that the agent may not read."""
+    parents = {one["parent"] for one in told if one["parent"]}
+    seen = set(Thread.objects.readable_by(agent).filter(pk__in=parents).values_list("pk", flat=True)) if parents else ()
+    return [{**one, "parent": one["parent"] if one["parent"] in seen else None} for one in told]
+
+
+def environment_named(new: dict[str, Any], agent: Agent, house: House) -> Environment | None:
+    """The environment that was asked for by its id, which is for whoever may read the house."""
+    if "environment" not in new:
+        return None
+    require(agent, R, house)
+    return found(Environment.objects.all(), pk=new["environment"])
+
+
+def _chosen(query: dict[str, Any], agent: Agent) -> QuerySet[Thread]:
+    threads = Thread.objects.readable_by(agent)
     if query["pinned"] is not None:
         threads = threads.filter(pinned_at__isnull=not query["pinned"])
     if "tag" in query:

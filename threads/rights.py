@@ -1,0 +1,40 @@
+"""What work in a thread takes: w on the thread, and x on the tool that does it. Asked before, and while it goes on."""
+
+from houses.agents import Agent
+from houses.refusals import Forbidden, NotFound, Refused
+from houses.rights import rights
+from houses.scopes import R, Scope, W, X
+from houses.tools import Tool
+
+CANNOT_WRITE = "You may not write in this thread: that takes w, which somebody with x on the house can grant."
+
+
+class NoLongerAllowed(Refused):
+    """Whoever asked for this work may not have it done any more."""
+
+    code = "no_longer_allowed"
+
+
+def require_work(agent: Agent, thread: Scope, tool: str) -> None:
+    """Refuse whoever may not write in the thread, or not call the tool; one question for both."""
+    held = rights(agent, [thread, Tool(pk=tool)])
+    if R not in held[thread.pk].bits:
+        raise NotFound
+    if W not in held[thread.pk].bits:
+        raise Forbidden(CANNOT_WRITE)
+    if X not in held[tool].bits:
+        raise Forbidden(
+            f"You may not use the tool `{tool}` here: that takes x on it, which somebody with x on the house can grant."
+        )
+
+
+def require_still(agent: Agent, thread: Scope, tool: str) -> None:
+    """Refuse work that was asked for by somebody who may not have it done any more, whoever does it now."""
+    held = rights(agent, [thread, Tool(pk=tool)])
+    here = held[thread.pk]
+    if not here.role:
+        raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, is not in this house any more.")
+    if W not in here.bits:
+        raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, may not write in this thread any more.")
+    if X not in held[tool].bits:
+        raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, may not use the tool `{tool}` any more.")
