@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from allauth.mfa.models import Authenticator
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -11,9 +13,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from houses import grant_admin, mutation_admin, record_admin  # noqa: F401  # their classes register themselves
 from houses.agents import BOT, HUMAN, RUNTIMES, Agent
 from houses.credentials import sign_in_address
-from houses.models import House, Member, Secret, SignInLink, Token
+from houses.models import House, Member, Secret, SecretDelivery, SignInLink, Token
 from houses.operators import OPERATOR, HouseFilter, Looking
 from houses.refusals import Refused
 
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
 else:  # generic for type checkers alone
     Form, Users = forms.ModelForm, UserAdmin
 
-admin.site.site_header = admin.site.site_title = "arbe, for operators"
 admin.site.unregister(Group)  # rights are not given by groups here
+for theirs in ("account", "mfa", "socialaccount", "usersessions"):  # people see to these themselves, under their name
+    admin.site.unregister(
+        [model for model in apps.get_app_config(theirs).get_models() if model in admin.site._registry]
+    )
 
 
 @admin.register(House)
@@ -52,7 +58,7 @@ class HouseAdmin(Looking):
 
 @admin.register(Token)
 class TokenAdmin(Looking):
-    list_display = ("name", "house", "agent", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_display = ("name", "house", "agent", "bits", "created_at", "expires_at", "last_used_at", "revoked_at")
     list_filter = (HouseFilter, "expires_at")
     list_select_related = ("house", "agent")
     search_fields = ("name", "agent__name", "house__name")
@@ -75,6 +81,17 @@ class SecretAdmin(Looking):
     search_fields = ("name", "house__name")
     ordering = ("house", "name")
     hidden = ("vault_secret_id",)
+
+
+@admin.register(SecretDelivery)
+class SecretDeliveryAdmin(Looking):
+    """Which secret went into which run."""
+
+    list_display = ("name", "version", "house", "agent", "command_id", "redactions", "delivered_at")
+    list_filter = (HouseFilter,)
+    list_select_related = ("house", "agent")
+    search_fields = ("name", "command_id", "house__name")
+    ordering = ("-delivered_at",)
 
 
 class NewAgentForm(Form):
@@ -113,7 +130,7 @@ class AgentAdmin(Users):
     fieldsets = ((None, {"fields": ("name", "email", "kind", "runtime", "password", "is_active", "is_operator")}),)
     add_fieldsets = ((None, {"fields": NewAgentForm.Meta.fields}),)
     add_form = NewAgentForm  # Django's own asks for a password at once
-    actions = ("make_link", "deactivate", "reactivate")
+    actions = ("make_link", "take_factor_off", "deactivate", "reactivate")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> tuple[str, ...]:
         return ("name", "email", "kind", "runtime", "is_active", "is_operator") if obj else ()
@@ -141,6 +158,13 @@ class AgentAdmin(Users):
                 self.message_user(request, f"{agent}: {refused.detail}", messages.ERROR)
             else:
                 self.message_user(request, f"{agent} comes in once, within a day, by {link}", messages.SUCCESS)
+
+    @admin.action(description="Take their second factor off: they lost it, and their recovery codes")
+    def take_factor_off(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
+        for agent in rows:
+            Authenticator.objects.filter(user=agent).delete()
+            self.log_change(request, agent, "without a second factor")
+            self.message_user(request, f"{agent} comes in without a second factor.", messages.SUCCESS)
 
     @admin.action(description="Deactivate: they are out of every house at once")
     def deactivate(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:

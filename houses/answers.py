@@ -6,11 +6,14 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import server_error
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from houses.refusals import Forbidden, Invalid, NotFound, Refused, TooLarge
+from houses.attempts import TooManyAttempts
+from houses.measures import REFUSALS
+from houses.refusals import Forbidden, Invalid, NotFound, Refused, TooLarge, TooMany
 
 _CODES = {
     "not_authenticated": "unauthenticated",
@@ -39,10 +42,10 @@ def refusal_response(error: Exception, context: dict[str, Any]) -> Response | No
     refused = _translated(error)
     if refused is None:
         return None
-    headers = {"WWW-Authenticate": 'Bearer realm="arbe"'} if refused.status == 401 else {}
-    return _say(refused.status, refused.code, refused.detail, headers)
+    return _say(refused.status, refused.code, refused.detail, _told_with(refused))
 
 
+@csrf_exempt  # nothing is not to be protected, and says no in its own way
 def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:
     """What the API says where nothing is: the same as where something is that is not yours."""
     nowhere = NotFound()
@@ -51,9 +54,18 @@ def no_such_address(request: HttpRequest, rest: str = "") -> JsonResponse:
 
 def refused_page(request: HttpRequest, refused: Refused) -> HttpResponse:
     """A page that says no; for htmx, the sentence alone."""
+    REFUSALS.labels(refused.code).inc()
     # What is refused before the middleware was asked has no `htmx`.
     template = "refusal_fragment.html" if getattr(request, "htmx", False) else "refused.html"
-    return render(request, template, {"refusal": refused}, status=refused.status)
+    response = render(request, template, {"refusal": refused}, status=refused.status)
+    for name, value in _told_with(refused).items():
+        response.headers[name] = value
+    return response
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """What allauth answers with when something of its own was tried too often."""
+    return refused_page(request, TooManyAttempts())
 
 
 def our_fault(request: HttpRequest) -> HttpResponse:
@@ -77,7 +89,14 @@ def _translated(error: Exception) -> Refused | None:
     return None
 
 
+def _told_with(refused: Refused) -> dict[str, str]:
+    if isinstance(refused, TooMany):
+        return {"Retry-After": str(refused.retry_after)}
+    return {"WWW-Authenticate": 'Bearer realm="arbe"'} if refused.status == 401 else {}
+
+
 def _say(status: int, code: str, detail: str, headers: Mapping[str, str]) -> Response:
+    REFUSALS.labels(code).inc()
     return Response({"code": code, "detail": detail}, status=status, headers=dict(headers))
 
 

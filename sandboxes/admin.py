@@ -30,4 +30,4 @@ class SandboxAdmin(Looking):
 
     @admin.action(description="Destroy: its last snapshot stays")
     def destroy(self, request: HttpRequest, rows: QuerySet[Sandbox]) -> None:
-        self.act(request, rows, lambda sandbox, by: sandbox.destroy(), "destroyed", outside=True)
+        self.act(request, rows, lambda sandbox, by: sandbox.dismiss(by=by), "destroyed", outside=True)

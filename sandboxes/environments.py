@@ -13,11 +13,13 @@ from django.db.models.functions import Now
 
 from artifacts.models import Repository
 from houses.agents import Agent
+from houses.audit import Audited
 from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
-from houses.places import House, Member
+from houses.places import House
 from houses.refusals import Invalid, Refused
 from houses.secrets import NAME, Secret
+from houses.standing import require_x
 from houses.tenancy import current_house
 from houses.titles import UNFIT, one_line
 from sandboxes.provider import Limits
@@ -58,7 +60,7 @@ class EnvironmentQuerySet(models.QuerySet["Environment"]):
         self, house: House, name: str, *, by: Agent, config: dict[str, Any], secret_bindings: list[dict[str, Any]]
     ) -> "Environment":
         """A recipe; without a repository one is made for it. The house's first environment becomes its default."""
-        Member.objects.require_owner(by)
+        require_x(by)
         name = one_line(name)
         if not name:
             raise Invalid("An environment needs a name.")
@@ -93,6 +95,7 @@ class Environment(models.Model):
         constraints = [
             models.UniqueConstraint(name="environments_house_id", fields=["house", "id"]),
             HouseOwned(name="environments_stay_in_their_house"),
+            Audited(name="environments_are_audited"),
         ]
         indexes = [GinIndex(fields=["secret_bindings"], name="which_environments_inject")]
 
@@ -124,19 +127,27 @@ class Environment(models.Model):
 
     def secrets(self) -> dict[str, str]:
         """Names and values to hand over. Raises `MissingSecret` before anything has started."""
+        return {secret.name: secret.reveal() for secret in self.wanted_secrets()}
+
+    def wanted_secrets(self) -> list[Secret]:
+        """The secrets to hand over, still closed. Raises `MissingSecret`."""
         wanted = {binding["name"]: bool(binding.get("required")) for binding in self.secret_bindings}
-        found = {secret.name: secret for secret in Secret.objects.named(list(wanted))}
+        found = {secret.name: secret for secret in Secret.objects.named(list(wanted))} if wanted else {}
         for name, required in wanted.items():
             if required and name not in found:
                 raise MissingSecret(
                     f"{self.name} requires the secret {name}, which this house does not have; "
                     "an owner can add it under Settings → Secrets."
                 )
-        return {name: secret.reveal() for name, secret in found.items()}
+        return list(found.values())
+
+    def requires(self, secret_name: str) -> bool:
+        """Whether its commands do not start without that secret."""
+        return any(one["name"] == secret_name and one.get("required") for one in self.secret_bindings)
 
     def change(self, *, name: str, config: dict[str, Any], secret_bindings: list[dict[str, Any]], by: Agent) -> None:
         """A new version of the recipe; sandboxes made before keep what they were made from."""
-        Member.objects.require_owner(by)
+        require_x(by)
         name = one_line(name)
         if not name:
             raise Invalid("An environment needs a name.")
@@ -146,7 +157,7 @@ class Environment(models.Model):
         self.save(update_fields=["name", "config", "secret_bindings"])
 
     def make_default(self, *, by: Agent) -> None:
-        Member.objects.require_owner(by)
+        require_x(by)
         House.objects.filter(pk=current_house()).update(default_environment_id=self.pk)
 
 

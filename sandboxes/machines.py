@@ -13,9 +13,12 @@ from django.db.models.functions import Now
 from artifacts.merge import merge
 from artifacts.models import Repository
 from artifacts.tree import Snapshot
+from houses.agents import Agent
+from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House
+from houses.standing import require_x
 from houses.tenancy import inside
 from sandboxes.environments import Environment
 from sandboxes.provider import Provider
@@ -86,6 +89,7 @@ class Sandbox(models.Model):
                 to="sandboxes.Environment",
             ),
             HouseOwned(name="sandboxes_stay_in_their_house"),
+            Audited(name="sandboxes_are_audited", ignored=("tree", "base_tree", "snapshot", "held")),
         ]
 
     def __str__(self) -> str:
@@ -177,6 +181,12 @@ class Sandbox(models.Model):
 
     def is_alive(self) -> bool:
         return self.status == LIVE and self.machine.alive(self.ref)
+
+    def dismiss(self, *, by: Agent) -> None:
+        """Let the machine go because somebody who manages the house says so."""
+        with inside(self.house_id, by):
+            require_x(by)
+        self.destroy()
 
     def destroy(self) -> None:
         """Let the machine go; its last snapshot stays, so that a thread can resume from it."""

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from artifacts.models import Repository
 from houses.coming_in import agent_of
 from houses.finding import found
+from houses.indoors import in_house
 from houses.models import House, Secret
-from houses.pages import in_house
 from houses.refusals import Refused
 from sandboxes.models import Environment
 from sandboxes.provider import DEFAULT_LIMITS

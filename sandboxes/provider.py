@@ -104,6 +104,8 @@ class Exit:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     output_bytes: int = 0
+    cpu_seconds: float | None = None  # of all its processes
+    memory_bytes: int | None = None  # at the peak of the largest of them
 
     @property
     def sentence(self) -> str:

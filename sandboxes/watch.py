@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import time
@@ -145,6 +146,7 @@ class Watch:
         number = code - 128 if 128 < code <= 192 else None
         if reason == "exited" and number is not None:
             reason = BY_SIGNAL.get(number, reason)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         facts = {
             "reason": reason,
             "code": code if told else None,
@@ -152,6 +154,8 @@ class Watch:
             "started_at": self.started,
             "finished_at": time.time(),
             "output_bytes": self.written,
+            "cpu_seconds": round(used.ru_utime + used.ru_stime, 3),
+            "memory_bytes": used.ru_maxrss * 1024,
         }
         with open("exit.new", "w") as file:
             json.dump(facts, file)

@@ -6,8 +6,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from houses.api.paging import PageQuery, PageSerializer, named, page
 from houses.api.schema import operation
-from houses.api.view import HouseView, Strict, answer, answers
+from houses.api.view import HouseView, Strict, answer
 from houses.finding import found
 from sandboxes.models import Environment
 
@@ -40,7 +41,7 @@ class ConfigSerializer(Strict):
     )
 
 
-class BindingSerializer(Strict):
+class SecretBindingSerializer(Strict):
     """A secret of the house that commands are handed."""
 
     name = serializers.CharField()
@@ -52,7 +53,7 @@ class NewEnvironmentSerializer(Strict):
 
     name = serializers.CharField(max_length=200)
     config = ConfigSerializer(required=False, default=dict)
-    secret_bindings = BindingSerializer(many=True, required=False, default=list)
+    secret_bindings = SecretBindingSerializer(many=True, required=False, default=list)
 
 
 class EnvironmentSerializer(serializers.Serializer[Any]):
@@ -61,15 +62,28 @@ class EnvironmentSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     config = ConfigSerializer()
-    secret_bindings = BindingSerializer(many=True)
+    secret_bindings = SecretBindingSerializer(many=True)
     created_at = serializers.DateTimeField()
 
 
+class EnvironmentPageSerializer(PageSerializer):
+    """Some environments."""
+
+    results = EnvironmentSerializer(many=True)
+
+
+class EnvironmentQuery(PageQuery):
+    """Which environments."""
+
+    name = serializers.CharField(required=False)
+
+
 class EnvironmentsView(HouseView):
-    @operation("list_environments", "environments", gives=EnvironmentSerializer(many=True))
+    @operation("list_environments", "environments", query=EnvironmentQuery, gives=EnvironmentPageSerializer)
     def get(self, request: Request, house: str) -> Response:
         """The house's environments, by name."""
-        return answers(EnvironmentSerializer, Environment.objects.order_by("name", "pk"))
+        query = self.asked(EnvironmentQuery)
+        return page(named(Environment.objects.all(), query), EnvironmentSerializer, query, order=["name"])
 
     @operation(
         "create_environment", "environments", takes=NewEnvironmentSerializer, gives=EnvironmentSerializer, status=201

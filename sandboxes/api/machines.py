@@ -62,5 +62,5 @@ class SandboxView(HouseView):
         """Let a machine go. Its last snapshot stays, and the next command of its threads gets a new one from there."""
         with self.inside():
             machine = found(Sandbox.objects.all(), pk=sandbox)
-        machine.destroy()
+        machine.dismiss(by=self.agent)
         return Response(status=204)

@@ -36,7 +36,7 @@ def system() -> Iterator[System]:
 def cast(system: System) -> Cast:
     ada = Person(system, system.manage("sign_in_link", FIRST_OWNER))  # an operator too: she imports folders
     ada.rename("Ada")
-    demo = ada.http.get("/api/houses/").json()[0]["id"]
+    demo = ada.http.get("/api/houses/").json()["results"][0]["id"]
     cy = ada.admit(demo, "Cy", "cy@elm.example")
     oak, elm = ada.found("Oak"), cy.found("Elm")
     bo = ada.admit(oak, "Bo", "bo@oak.example")

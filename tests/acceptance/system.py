@@ -30,7 +30,7 @@ class System:
         self.port = ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {k: v for k, v in os.environ.items() if k not in UNSAID and not k.startswith("ARBE_")}
-        self.env = {**inherited, "ARBE_VAR": str(self.var)}
+        self.env = {**inherited, "ARBE_VAR": str(self.var), "ARBE_RATE_LIMIT": "0"}
         self.clients: list[httpx.Client] = []
 
     def start(self) -> None:

@@ -28,7 +28,8 @@ def test_why_names_the_file_both_ids_the_commit_and_the_person(chain, bo):
 
 
 def test_a_commit_from_elsewhere_that_is_signed_by_somebody_next_door_is_not_theirs(chain, cy):
-    chain.repository.write("weather", b"w2", by=cy)
+    before = chain.repository.tree
+    chain.repository.land(before, chain.bare.edit(before, {"weather": b"w2"}), by=cy, message="-")
     (cause,) = chain.repository.why("report").causes
     assert (cause.author_id, cause.author) == (None, "Cy")
 

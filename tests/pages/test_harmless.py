@@ -24,12 +24,3 @@ def test_the_bytes_of_a_file_are_never_markup(client_of, ada, address):
 
 def test_the_bytes_of_a_file_are_no_part_of_a_page(client_of, ada, address):
     assert client_of(ada).get(address, headers={"HX-Request": "true"}).status_code == 403
-
-
-def test_a_password_changes_for_whoever_knows_the_old_one(client_of, ada):
-    browser = client_of(ada)
-    new = {"name": "Ada", "password": "a much longer battery"}
-    assert browser.post("/you/", new).status_code == 400
-    assert browser.post("/you/", new | {"old_password": "correct horse battery staple"}).status_code == 302
-    ada.refresh_from_db()
-    assert ada.check_password("a much longer battery")
