@@ -7,11 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 import artifacts.api
 import artifacts.pages
 import houses.api
-import houses.entrances
-import houses.invitation_pages
-import houses.mutation_pages
 import houses.pages
-import houses.record_pages
 import sandboxes.api
 import sandboxes.pages
 import streams.signal_api
@@ -23,12 +19,8 @@ from arbe import health
 from houses.answers import no_such_address
 
 urlpatterns = [
-    path("", include(houses.entrances.urlpatterns)),
-    path("", include(houses.invitation_pages.urlpatterns)),
-    path("", include(houses.mutation_pages.urlpatterns)),
     path("", include(streams.signal_pages.urlpatterns)),
     path("", include(houses.pages.urlpatterns)),
-    path("", include(houses.record_pages.urlpatterns)),
     path("", include(threads.pages.urlpatterns)),
     path("", include(threads.secret_pages.urlpatterns)),
     path("", include(artifacts.pages.urlpatterns)),
@@ -46,6 +38,6 @@ urlpatterns = [
     path("healthz", health.answer),
 ]
 
-handler400 = "houses.pages.bad_request"
+handler400 = "houses.answers.bad_request"
 handler429 = "houses.answers.too_many"
 handler500 = "houses.answers.our_fault"

@@ -10,8 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from artifacts.finding import address, crumbs, repository_of
 from artifacts.models import Derivation, Repository
-from houses.coming_in import agent_of
-from houses.indoors import PageRequest, in_house, told
+from houses.indoors import PageRequest, agent_of, in_house, told
 from houses.models import House
 from houses.refusals import LARGEST_FILE, Invalid, NotFound, Refused, TooLarge
 

@@ -11,9 +11,8 @@ from django.views.decorators.http import require_POST
 from artifacts.finding import repository_of, version_of
 from artifacts.models import Artifact, Derivation
 from artifacts.records import FILE
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.models import House
 from houses.rights import may, unseen
 from houses.scopes import W

@@ -13,8 +13,7 @@ from artifacts import edit_pages, kept_pages
 from artifacts.content import IMAGES
 from artifacts.finding import repository_of, version_of
 from artifacts.models import Repository
-from houses.coming_in import agent_of
-from houses.indoors import PageRequest, in_house, of_house
+from houses.indoors import PageRequest, agent_of, in_house, of_house
 from houses.models import House
 from houses.refusals import Forbidden, NotFound, Refused
 from houses.tenancy import inside

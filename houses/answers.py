@@ -68,6 +68,14 @@ def too_many(request: HttpRequest) -> HttpResponse:
     return refused_page(request, TooManyAttempts())
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django refuses before a page is asked: said like every other refusal."""
+    refusal: Refused = Invalid("That request cannot be understood; go back and try again.")
+    if isinstance(exception, RequestDataTooBig):
+        refusal = TooLarge("That is more than the 4 MB a form takes; put it into a file and upload that.")
+    return refused_page(request, refusal)
+
+
 def our_fault(request: HttpRequest) -> HttpResponse:
     """A bug, said so, in the shape that whoever asked can read."""
     if not request.path.startswith("/api/"):

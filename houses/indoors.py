@@ -9,16 +9,22 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
 
-from houses.coming_in import agent_of
 from houses.membership import house_for
-from houses.models import House
-from houses.refusals import Invalid
+from houses.models import Agent, House
+from houses.refusals import Invalid, NotFound
 from houses.rights import require
 from houses.scopes import R
 from houses.tenancy import inside
 
 P = ParamSpec("P")
 Page = Callable[..., HttpResponse]
+
+
+def agent_of(request: HttpRequest) -> Agent:
+    """Who asks; the page is for somebody who came in."""
+    if not isinstance(request.user, Agent):
+        raise NotFound
+    return request.user
 
 
 class PageRequest(HttpRequest):

@@ -12,9 +12,8 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 
 from houses.agents import Agent
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import PageRequest, in_house
+from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House
 from houses.refusals import Refused
 from houses.rights import right, rights

@@ -6,8 +6,7 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from houses.coming_in import agent_of
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.models import House
 from houses.rights import may
 from houses.scopes import X

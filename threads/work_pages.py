@@ -12,9 +12,8 @@ from django.views.decorators.http import require_POST
 
 from artifacts.finding import repository_of
 from artifacts.models import Derivation
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import PageRequest, in_house
+from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House, Member
 from houses.refusals import Refused
 from houses.rights import may

@@ -11,7 +11,7 @@ import houses.ids
 class Migration(migrations.Migration):
     dependencies = [
         ("artifacts", "0002_audited"),
-        ("houses", "0025_records"),
+        ("houses", "0005_records"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -145,7 +145,7 @@ class Workshop:
 
     def stale(self) -> dict[str, str]:
         found = self.hand.get(f"repositories/{self.repository}/stale/")
-        return {one["path"]: one["state"] for one in found}
+        return {one["path"]: one["state"] for one in found["results"]}
 
     def why(self, path: str) -> dict[str, Any]:
         return self.hand.get(f"repositories/{self.repository}/why/", path=path)

@@ -9,11 +9,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.agents import BOT, Agent
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.models import ActivationPolicy, House, Resource, Tool
-from houses.record_forms import JSONObject, RecordForm, Several, Text, edited, listed, shown_json
+from houses.pages.record_forms import JSONObject, RecordForm, Several, Text, edited, listed, shown_json
 from houses.triggers import TRIGGERS
 
 NOT_YET = "Policies are kept and checked here. Nothing fires yet: until it does, bots start when they are asked."

@@ -7,16 +7,15 @@ from django.shortcuts import render
 from django.urls import path
 
 from houses.agents import Agent
-from houses.binding_pages import binding, binding_remove, bindings
 from houses.capabilities import shown
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
-from houses.memory_pages import memories, memory, memory_forget
+from houses.indoors import agent_of, in_house
 from houses.models import House
-from houses.policy_pages import policies, policy, policy_remove
-from houses.resource_pages import resource, resource_remove, resources
-from houses.tool_pages import tool, tool_remove, tools
+from houses.pages.bindings import binding, binding_remove, bindings
+from houses.pages.memories import memories, memory, memory_forget
+from houses.pages.policies import policies, policy, policy_remove
+from houses.pages.resources import resource, resource_remove, resources
+from houses.pages.tools import tool, tool_remove, tools
 
 
 @in_house

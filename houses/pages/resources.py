@@ -7,11 +7,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.models import House, Resource
-from houses.record_forms import JSONObject, RecordForm, Text, edited, listed, shown_json
+from houses.pages.record_forms import JSONObject, RecordForm, Text, edited, listed, shown_json
 from houses.resources import KINDS
 
 

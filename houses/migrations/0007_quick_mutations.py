@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("houses", "0015_kept_answers_forgotten"), ("houses", "0025_records")]
+    dependencies = [("houses", "0006_kept_answers_forgotten")]
 
     operations = [
         migrations.RemoveIndex(model_name="mutation", name="mutations_of_a_house"),

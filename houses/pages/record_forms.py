@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from houses.coming_in import agent_of
+from houses.indoors import agent_of
 from houses.models import House
 from houses.particulars import object_from
 from houses.refusals import Refused

@@ -11,11 +11,10 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_http_methods
 
 from houses.agents import Agent
-from houses.coming_in import agent_of
 from houses.explaining import explain, lines
 from houses.finding import found
 from houses.grants import Grant, on_any_of
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.places import House, Member
 from houses.refusals import NotFound, Refused
 from houses.rights import give, manages, withdraw

@@ -8,9 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.memories import FACT, KINDS
 from houses.models import House, Memory
 from houses.refusals import Invalid, Refused

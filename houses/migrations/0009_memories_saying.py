@@ -7,7 +7,7 @@ PRIVATE = "(agent_id IS NULL OR agent_id = NULLIF(current_setting('app.agent_id'
 
 
 class Migration(migrations.Migration):
-    dependencies = [("houses", "0031_run_tokens")]
+    dependencies = [("houses", "0008_run_tokens")]
     operations = [
         in_this_house("memories_saying", "asked tsquery", "memories", f"words @@ asked AND {PRIVATE}"),
         in_this_house("memories_tagged", "asked text[]", "memories", f"tags @> asked AND {PRIVATE}"),

@@ -8,19 +8,12 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import path
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.models import Agent, SignInLink
-from houses.refusals import NotFound
-
-
-def agent_of(request: HttpRequest) -> Agent:
-    """Who asks; the page is for somebody who came in."""
-    if not isinstance(request.user, Agent):
-        raise NotFound
-    return request.user
 
 
 @never_cache
@@ -78,3 +71,10 @@ def _page(request: HttpRequest, status: int = 200, **more: object) -> HttpRespon
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("sign_in")
+
+
+urlpatterns = [
+    path("sign-in/", sign_in, name="sign_in"),
+    path("sign-in/<str:secret>/", sign_in_link, name="sign_in_link"),
+    path("sign-out/", sign_out, name="sign_out"),
+]

@@ -1,11 +1,9 @@
-"""Pages of houses: the houses of an agent, and their members."""
+"""Pages of who is in a house, with the tokens and links by which they come in."""
 
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
@@ -13,52 +11,19 @@ from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from houses import coming_in, own_pages, rights_pages, secret_pages, token_forms
 from houses.agents import RUNTIMES
-from houses.answers import refused_page
 from houses.arrivals import welcome_bot, welcome_person
-from houses.coming_in import agent_of
 from houses.credentials import sign_in_address
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.invitations import Invitation, invitation_address
-from houses.membership import houses_of
 from houses.models import Agent, House, Member, SignInLink, Token
+from houses.pages import token_forms
+from houses.pages.you import you_page
 from houses.places import MEMBER
-from houses.refusals import Invalid, Refused, TooLarge
+from houses.refusals import Refused
 from houses.rights import may
 from houses.scopes import X
-from houses.tenancy import as_agent
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What Django refuses before a page is asked: said like every other refusal."""
-    refusal: Refused = Invalid("That request cannot be understood; go back and try again.")
-    if isinstance(exception, RequestDataTooBig):
-        refusal = TooLarge("That is more than the 4 MB a form takes; put it into a file and upload that.")
-    return refused_page(request, refusal)
-
-
-@login_required
-def home(request: HttpRequest) -> HttpResponse:
-    """The only house, if there is only one."""
-    mine = houses_of(agent_of(request))
-    return redirect("house", mine[0].pk) if len(mine) == 1 else redirect("houses")
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def houses(request: HttpRequest) -> HttpResponse:
-    agent, context, status = agent_of(request), {}, 200
-    if request.method == "POST":
-        try:
-            return redirect("house", House.objects.found(request.POST.get("name", ""), by=agent).pk)
-        except Refused as refused:
-            context, status = {"detail": refused.detail}, refused.status
-    with as_agent(agent):
-        roles = dict(Member.objects.filter(agent=agent).values_list("house_id", "role"))
-    mine = [{"id": house.pk, "name": house.name, "my_role": roles.get(house.pk)} for house in houses_of(agent)]
-    return render(request, "houses/houses.html", {"houses": mine, **context}, status=status)
 
 
 @in_house
@@ -153,7 +118,7 @@ def token(request: HttpRequest, house: House, token_id: str) -> HttpResponse:
     one = found(Token.objects.known_to(by), "This house has no such token.", pk=token_id)
     if "rotate" in request.POST:
         once = token_forms.shown_once(*one.rotate(by=by), house, by=by)
-        return own_pages.you_page(request, once=once) if one.agent_id == by.pk else _members(request, house, once=once)
+        return you_page(request, once=once) if one.agent_id == by.pk else _members(request, house, once=once)
     one.revoke(by=by)
     return redirect("you") if one.agent_id == by.pk else redirect("members", house.pk)
 
@@ -174,20 +139,12 @@ def _member_of(agent_id: UUID) -> Member:
     return found(Member.objects.select_related("agent"), "Nobody of that id is in this house.", agent_id=agent_id)
 
 
+SETTINGS = "houses/<str:house_id>/settings/"
+
 urlpatterns = [
-    *rights_pages.urlpatterns,
-    *secret_pages.urlpatterns,
-    path("", home, name="home"),
-    path("sign-in/", coming_in.sign_in, name="sign_in"),
-    path("sign-in/<str:secret>/", coming_in.sign_in_link, name="sign_in_link"),
-    path("sign-out/", coming_in.sign_out, name="sign_out"),
-    path("you/", own_pages.you, name="you"),
-    path("you/tokens/", own_pages.own_token, name="own_token"),
-    path("you/sessions/<int:session_id>/", own_pages.end_session, name="end_session"),
-    path("houses/", houses, name="houses"),
-    path("houses/<str:house_id>/settings/members/", members, name="members"),
-    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/", member, name="member"),
-    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/token/", bot_token, name="bot_token"),
-    path("houses/<str:house_id>/settings/members/<uuid:agent_id>/link/", another_link, name="another_link"),
-    path("houses/<str:house_id>/settings/tokens/<str:token_id>/", token, name="token"),
+    path(SETTINGS + "members/", members, name="members"),
+    path(SETTINGS + "members/<uuid:agent_id>/", member, name="member"),
+    path(SETTINGS + "members/<uuid:agent_id>/token/", bot_token, name="bot_token"),
+    path(SETTINGS + "members/<uuid:agent_id>/link/", another_link, name="another_link"),
+    path(SETTINGS + "tokens/<str:token_id>/", token, name="token"),
 ]

@@ -9,11 +9,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.agents import Agent
-from houses.coming_in import agent_of
 from houses.finding import found
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.models import House, Resource, Secret, SecretBinding
-from houses.record_forms import RecordForm, Several, Text, edited, listed
+from houses.pages.record_forms import RecordForm, Several, Text, edited, listed
 
 
 class BindingForm(RecordForm):

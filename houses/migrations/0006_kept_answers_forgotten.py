@@ -11,5 +11,5 @@ SELECT count(*) FROM forgotten
 
 
 class Migration(migrations.Migration):
-    dependencies = [("houses", "0025_records")]
+    dependencies = [("houses", "0005_records")]
     operations = [across_houses("forget_kept_answers", "count bigint", BODY, changes=True)]

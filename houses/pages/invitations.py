@@ -11,12 +11,12 @@ from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from houses.coming_in import agent_of, come_in
 from houses.finding import found
 from houses.identity import IDENTITY, INVITATION
-from houses.indoors import in_house
+from houses.indoors import agent_of, in_house
 from houses.invitations import Invitation
 from houses.models import Agent, House
+from houses.pages.coming_in import come_in
 from houses.refusals import Invalid, Refused
 from houses.scopes import X
 

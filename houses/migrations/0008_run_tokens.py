@@ -7,7 +7,7 @@ GOING = "SELECT house_id, run FROM tokens WHERE run <> '' AND revoked_at IS NULL
 
 
 class Migration(migrations.Migration):
-    dependencies = [("houses", "0035_quick_mutations")]
+    dependencies = [("houses", "0007_quick_mutations")]
     operations = [
         migrations.AddConstraint(
             "token",
@@ -15,9 +15,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "token",
-            models.Index(
-                name="tokens_of_going_runs", fields=["expires_at"], condition=~Q(run="") & Q(revoked_at=None)
-            ),
+            models.Index(name="tokens_of_going_runs", fields=["expires_at"], condition=~Q(run="") & Q(revoked_at=None)),
         ),
         across_houses("run_tokens_going", "house_id text, run text", GOING),
     ]

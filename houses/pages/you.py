@@ -9,14 +9,15 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from houses import token_forms
-from houses.coming_in import agent_of
 from houses.finding import found
+from houses.indoors import agent_of
 from houses.membership import houses_of
 from houses.models import Agent, Token
+from houses.pages import token_forms
 from houses.refusals import NotFound
 from houses.tenancy import inside
 
@@ -70,3 +71,10 @@ def _tokens(house_id: str, agent: Agent) -> list[Token]:
     with inside(house_id, agent):
         mine = Token.objects.live().lasting().filter(agent=agent)
         return list(mine.select_related("created_by").order_by("-created_at"))
+
+
+urlpatterns = [
+    path("you/", you, name="you"),
+    path("you/tokens/", own_token, name="own_token"),
+    path("you/sessions/<int:session_id>/", end_session, name="end_session"),
+]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A memory is superseded once, so that what stands in its place is one thing."""
 
-    dependencies = [("houses", "0030_vault_keys")]
+    dependencies = [("houses", "0004_vault_keys")]
 
     operations = [
         migrations.AddConstraint(

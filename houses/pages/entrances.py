@@ -11,8 +11,8 @@ from allauth.usersessions import views as sessions
 from django.urls import path, re_path
 from django.views.decorators.cache import never_cache
 
-from houses import coming_in
 from houses.identity import vouched
+from houses.pages import coming_in
 
 urlpatterns = [
     path("sign-in/", coming_in.sign_in, name="account_login"),
