@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import django_rq
@@ -74,11 +75,13 @@ def test_every_socket_closes_alike_next_door_and_nowhere(both, oak, elm, ada, cy
 
 
 async def _knocked(path: str, headers) -> int:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))  # one thread asks the database, and is asked to let go of it
     socket = WebsocketCommunicator(URLRouter(SOCKETS), path, headers=headers)
     await socket.connect()
     code = (await socket.receive_output())["code"]
     await socket.wait()
-    await asyncio.get_running_loop().run_in_executor(None, connections.close_all)
+    await loop.run_in_executor(None, connections.close_all)
     return code
 
 
