@@ -10,11 +10,11 @@ from django.contrib.postgres.functions import RandomUUID
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from houses.audit import Audited
 from houses.refusals import Invalid
-from houses.titles import one_line
+from houses.texts import one_line
 
 HUMAN, BOT = "human", "bot"
 RUNTIMES = ("pi", "claude-code", "codex", "chat")
@@ -25,7 +25,7 @@ class Agents(BaseUserManager["Agent"]):
 
     def create_human(self, name: str, email: str | None = None, password: str | None = None, **extra: Any) -> "Agent":
         """A person. Without a password they come in by a sign-in link."""
-        agent = self.model(kind=HUMAN, name=name, email=self.normalize_email(email) if email else None, **extra)
+        agent = self.model(kind=HUMAN, name=name, email=email.lower() if email else None, **extra)
         agent.set_password(password)
         agent.save(using=self._db)
         return agent
@@ -51,14 +51,17 @@ class Agent(AbstractBaseUser):
     name = models.TextField(null=True)
     email = models.EmailField(null=True, blank=True, unique=True)
     # The database fills these in, so that the other columns are all that an agent needs.
+    address_shown = models.BooleanField(default=True, db_default=True, editable=False)  # that it is theirs
     password = models.CharField(max_length=128, db_default="")
     is_active = models.BooleanField(default=True, db_default=True)
     is_operator = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    # Not columns: what the credential that this agent came in with lets through, and whether they act through the
-    # operators' admin, which looks everywhere. Whoever loads an agent by id has neither.
+    # Not columns: what the credential that this agent came in with lets through; the thread that it keeps them in, if
+    # it is that of a run; and whether they act through the operators' admin, which looks everywhere. Whoever loads an
+    # agent by id has none of that.
     cap: str = "rwx"
+    within: str = ""
     oversees: bool = False
 
     USERNAME_FIELD = "email"
@@ -71,6 +74,11 @@ class Agent(AbstractBaseUser):
             models.CheckConstraint(name="an_agent_is_human_or_bot", condition=Q(kind__in=[HUMAN, BOT])),
             models.CheckConstraint(name="humans_have_no_runtime", condition=Q(kind=BOT) | Q(runtime=None)),
             models.CheckConstraint(name="bots_name_a_runtime", condition=~Q(kind=BOT) | Q(runtime__isnull=False)),
+            models.UniqueConstraint(
+                Lower("email"),
+                name="one_agent_per_address",
+                violation_error_message="There is an account of this address already.",
+            ),
             Audited(name="agents_are_audited", hidden=("password",), ignored=("last_login",)),
         ]
 
@@ -80,6 +88,11 @@ class Agent(AbstractBaseUser):
     @property
     def is_bot(self) -> bool:
         return self.kind == BOT
+
+    @property
+    def is_operating(self) -> bool:
+        """An operator who came in by more than a token of fewer bits: only then do their powers count."""
+        return self.is_operator and "x" in self.cap
 
     # What Django's admin asks of a user: operators may look everywhere.
     @property

@@ -3,6 +3,9 @@
 The triggers work on whole statements, so that a bulk write costs one more insert and not one per row. Their function
 belongs to the operator role: the app role may read mutations of its house and write none. It names every column, which
 is what makes it quick, so it is written anew after migrations (`renew`): a new column is not forgotten.
+
+It costs 4 to 8 µs of processor time a row. An update of one small column cannot stay within 15 % of what it cost: the
+mutation is a second row, wider than the change, that has to be compared, joined and written.
 """
 
 from collections.abc import Iterable
@@ -31,11 +34,15 @@ BEGIN
         FROM old_rows o CROSS JOIN LATERAL (SELECT {old}) kept;
     ELSE
         INSERT INTO mutations (house_id, agent_id, table_name, row_id, action, before, after)
-        SELECT house, doer, '{table}', key, 'update', ('{{' || was || '}}')::jsonb, ('{{' || is_now || '}}')::jsonb
+        SELECT house, doer, '{table}', key, action,
+            CASE WHEN action <> 'insert' THEN ('{{' || was || '}}')::jsonb END,
+            CASE WHEN action <> 'delete' THEN ('{{' || is_now || '}}')::jsonb END
         FROM (
-            SELECT {house_new} AS house, {key_new} AS key, {was} AS was, {is_now} AS is_now, {unsaid} AS unsaid
-            FROM new_rows n JOIN old_rows o ON {same} OFFSET 0
-        ) changes WHERE was <> '' OR unsaid;
+            SELECT COALESCE({house_new}, {house_old}) AS house, COALESCE({key_new}, {key_old}) AS key,
+                CASE WHEN {gone} THEN 'delete' WHEN {come} THEN 'insert' ELSE 'update' END AS action,
+                {was} AS was, {is_now} AS is_now, {unsaid} AS unsaid
+            FROM new_rows n FULL JOIN old_rows o ON {same} OFFSET 0
+        ) changes WHERE was <> '' OR unsaid OR action <> 'update';
     END IF;
     RETURN NULL;
 END
@@ -55,6 +62,8 @@ WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 
 class Audited(Deferred):
     """Every change of the table is a mutation: a new or deleted row whole, of a changed one the columns that changed.
+
+    A row with another key is another row: the old one is deleted, and the new one inserted.
 
     The key and the house are columns of the mutation; the columns in `hidden` are left out. A change of nothing but the
     columns in `ignored` is none. A row belongs to the house in its `house_id`; a house to itself; and the row of a
@@ -77,6 +86,7 @@ class Audited(Deferred):
             words[f"house_{row}"] = _house(model, columns, alias)
             words[f"key_{row}"] = " || ' ' || ".join(f'{alias}."{key}"::text' for key in keys)
             words[row] = ", ".join(f'{alias}."{name}"' for name in kept)
+        words["gone"], words["come"] = f'n."{keys[0]}" IS NULL', f'o."{keys[0]}" IS NULL'
         words["same"] = " AND ".join(f'n."{key}" = o."{key}"' for key in keys)
         words["was"], words["is_now"] = _changed("o", watched), _changed("n", watched)
         words["unsaid"] = " OR ".join(map(_differs, unsaid)) or "false"

@@ -18,11 +18,11 @@ from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.places import House, Member
 from houses.refusals import Forbidden, Invalid, Refused
-from houses.rights import may
+from houses.rights import here, may
 from houses.scopes import ALL, X, as_bits
 from houses.standing import require_x
 from houses.tenancy import current_house, inside
-from houses.titles import one_line
+from houses.texts import one_line
 
 PREFIX = "arbe_"
 TOKEN_LIFE, LONGEST_LIFE = timedelta(days=90), timedelta(days=365)
@@ -101,7 +101,7 @@ class TokenQuerySet(models.QuerySet["Token"]):
 
     def known_to(self, agent: Agent) -> Self:
         """An agent's own; and of the whole house, for whoever manages it."""
-        everybody = may(agent, X, House(pk=current_house()))
+        everybody = may(agent, X, here())
         return self.lasting() if everybody else self.lasting().filter(agent=agent)
 
     @staticmethod
@@ -138,11 +138,13 @@ class Token(models.Model):
     digest = models.TextField(unique=True, editable=False)
     bits = models.TextField(default=ALL, db_default=ALL)  # it may do no more than these, whatever its agent may
     run = models.TextField(default="", db_default="", blank=True, editable=False)  # the command it was minted for
+    run_thread = models.TextField(default="", db_default="", blank=True, editable=False)  # it sees no thread outside of
     created_by = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="+", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+    replaced_at = models.DateTimeField(null=True, editable=False)  # by another one; it may go on for a while
 
     objects = TokenQuerySet.as_manager()
 
@@ -167,6 +169,11 @@ class Token(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def bearer(self) -> Agent:
+        """Its agent, who may no more than it does and sees no more than its run."""
+        self.agent.cap, self.agent.within = self.bits, self.run_thread
+        return self.agent
+
     def touch(self) -> None:
         """Remember the use, at most once a minute: this is on the path of every request."""
         if self.last_used_at is None or self.last_used_at < timezone.now() - timedelta(minutes=1):
@@ -186,19 +193,19 @@ class Token(models.Model):
         old = Token.objects.select_for_update().get(pk=self.pk)
         if not old.is_live or old.run:
             raise Invalid("This token has ended; make another one.")
+        if old.replaced_at:
+            raise Invalid("Another token stands in the place of this one already; rotate that one.")
         life = old.expires_at - old.created_at
         new, text = Token.objects.mint(
             old.agent, old.name, by=by, bits=old.bits, expires_at=timezone.now() + life, asked_with=asked_with
         )
-        if grace:
-            Token.objects.filter(pk=old.pk).update(expires_at=min(old.expires_at, timezone.now() + grace))
-        else:
-            Token.objects.filter(pk=old.pk).update(revoked_at=Now())
+        ends = {"expires_at": min(old.expires_at, timezone.now() + grace)} if grace else {"revoked_at": Now()}
+        Token.objects.filter(pk=old.pk).update(replaced_at=Now(), **ends)
         return new, text
 
     def revoke(self, *, by: Agent, asked_with: "Token | None" = None) -> None:
         """Whoever holds it is out. With x on the house any token of it, operators any at all, everybody their own."""
-        if by.pk != self.agent_id and not by.is_operator:
+        if by.pk != self.agent_id and not by.is_operating:
             require_x(by)
         _require_no_more(self.bits, by, asked_with)
         Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=Now())
@@ -241,7 +248,7 @@ class SignInLinks(models.Manager["SignInLink"]):
 
     def make_again(self, agent: Agent, *, by: Agent) -> str:
         """Another link for somebody who lost theirs. For operators: whoever holds it is that person, everywhere."""
-        if not by.is_operator:
+        if not by.is_operating:
             raise Forbidden("Only an operator of this installation can make another sign-in link for somebody.")
         return self.make(agent)
 

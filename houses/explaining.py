@@ -5,37 +5,13 @@ Everybody on one scope costs as many queries as somebody does.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from houses.agents import Agent
-from houses.rights import Right, by_role, house_here, right, rights
-from houses.scopes import NONE, R, Scope, as_bits, kind_of
+from houses.rights import Right, beyond, by_role, held, here, right, rights
+from houses.scopes import NONE, R, Scope, kind_of
 from houses.tenancy import current_house
 
-# Of each of these agents, the grant that is nearest to one scope.
-NEAREST = """
-WITH RECURSIVE chain (place, above, depth) AS (
-    SELECT id, {above}, 0 FROM {table} WHERE id = %(scope)s
-    UNION ALL
-    SELECT upper.id, {upper}, chain.depth + 1 FROM chain JOIN {table} upper ON upper.id = chain.above
-), places AS (
-    SELECT place, depth FROM chain UNION ALL SELECT %(house)s, 2147483647
-), given AS (
-    SELECT user_id, object_pk::text AS place, string_agg(permission.codename, '') AS bits,
-           (array_agg(granted_by_id ORDER BY granted_at DESC))[1] AS by, max(granted_at) AS at
-    FROM grants JOIN auth_permission permission ON permission.id = permission_id
-    WHERE house_id = %(house)s AND object_pk IN (SELECT place FROM places) GROUP BY user_id, object_pk
-), nearest AS (
-    SELECT DISTINCT ON (user_id) user_id, place, bits, by, at FROM given JOIN places USING (place)
-    ORDER BY user_id, depth
-)
-SELECT member.agent_id, member.role, agent.is_active, place, bits, by, at
-FROM members member JOIN agents agent ON agent.id = member.agent_id LEFT JOIN nearest ON user_id = agent_id
-WHERE member.house_id = %(house)s AND member.agent_id = ANY(%(agents)s)
-"""
 Names = Mapping[object, str]
 
 
@@ -57,25 +33,15 @@ def explain(agent: Agent, bit: str, scope: Scope, *, to: Agent | None = None) ->
     one = right(agent, scope)
     if one.role and bit not in one.bits and bit not in agent.cap:
         return f"no: the token that asks may only {agent.cap or 'nothing'}."
+    if one.role and beyond(agent, kind_of(scope), [scope.pk]):
+        return "no: the token that asks is that of a run, which reaches its own thread and what is below it."
     answer = "yes" if bit in one.bits else "no"
     return f"{answer}: {_origin(agent, scope, one, _named(scope, [one], to))}"
 
 
 def everybody(scope: Scope, agents: Iterable[Agent]) -> dict[UUID, Right]:
     """What each of these agents may here, by id. Whoever is not in the house has nothing."""
-    kind, agents = kind_of(scope), list(agents)
-    above, upper = (kind.parent, f"upper.{kind.parent}") if kind.parent else ("NULL::text", "NULL::text")
-    values: dict[str, Any] = {"scope": scope.pk, "house": current_house(), "agents": [agent.pk for agent in agents]}
-    with connection.cursor() as cursor:
-        cursor.execute(NEAREST.format(table=kind.table, above=above, upper=upper), values)
-        rows = cursor.fetchall()
-    found = {agent.pk: Right("") for agent in agents}
-    for agent_id, role, is_active, place, bits, by, at in rows:
-        if is_active and place is None:
-            found[agent_id] = Right(by_role(role, kind), role)
-        elif is_active:
-            found[agent_id] = Right("" if NONE in bits else as_bits(bits), role, place, by, at)
-    return found
+    return {agent: one for (agent, _), one in held(agents, [scope]).items()}
 
 
 def lines(scope: Scope, agents: Iterable[Agent], *, to: Agent | None = None) -> list[Line]:
@@ -109,7 +75,9 @@ def _named(scope: Scope, several: Iterable[Right], to: Agent | None) -> dict[obj
     names[scope.pk] = f"{kind.word} “{scope}”"
     places = {one.place for one in several if one.place} - {scope.pk}
     if current_house() in places:
-        names[current_house()] = f"house “{house_here()}”"
+        house = here()
+        house.refresh_from_db()
+        names[house.pk] = f"house “{house}”"
     above = list(kind.model._default_manager.filter(pk__in=places - {current_house()}))
     seen = rights(to, above) if to else {}
     for row in above:

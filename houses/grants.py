@@ -18,7 +18,7 @@ from guardian.models import UserObjectPermissionAbstract
 
 from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
-from houses.scopes import KINDS, NONE, Kind, Scope, as_bits, kind_of
+from houses.scopes import KINDS, NONE, Kind, Scope, as_bits
 
 if TYPE_CHECKING:
     from houses.agents import Agent
@@ -36,7 +36,7 @@ class Ambient(Func):
 
 
 class Grants(UserObjectPermissionManager):
-    """What agents were given, scope by scope. The verbs that ask who may are in `houses.rights`."""
+    """What agents were given, scope by scope. The verbs that ask who may are in `houses.giving`."""
 
     def on(self, scope: Scope) -> "models.QuerySet[Grant]":
         return self.filter(object_pk=scope.pk).select_related("permission", "user")
@@ -139,8 +139,3 @@ def forgotten_with(kind: str) -> pgtrigger.Trigger:
         operation=pgtrigger.Delete,
         func="DELETE FROM grants WHERE house_id = OLD.house_id AND object_pk = OLD.id; RETURN NULL;",
     )
-
-
-def word_for(scope: Scope) -> str:
-    """A scope as a sentence names it: `thread “Soup”`."""
-    return f"{kind_of(scope).word} “{scope}”"

@@ -11,15 +11,19 @@ from django.db.models.functions import Now
 from houses.agents import Agent
 from houses.audit import Audited
 from houses.constraints import CURRENT_AGENT, CURRENT_HOUSE, HouseOwned, References
+from houses.giving import keep_a_manager, lock_grants
 from houses.ids import ShortIdField
 from houses.refusals import Forbidden, Invalid
-from houses.rights import keep_a_manager, lock_grants, require
-from houses.scopes import PERMISSIONS, W, X, scope
+from houses.rights import MEMBER, OWNER, require
+from houses.scopes import PERMISSIONS, X, scope
+from houses.standing import require_owner
 from houses.tenancy import inside
-from houses.titles import one_line
+from houses.texts import one_line
 
-OWNER, MEMBER = "owner", "member"
-MINE = f'"id" IN (SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT})'  # noqa: S608  # both constants are ours
+# Both are shaped so that an index answers them, however many houses there are: an array that is read first, and a
+# comparison with nothing while one is inside of a house.
+MINE = f'"id" = ANY (ARRAY(SELECT house_id FROM members WHERE agent_id = {CURRENT_AGENT}))'  # noqa: S608  # both are ours
+ONES_OWN = f'"agent_id" = CASE WHEN {CURRENT_HOUSE} IS NULL THEN {CURRENT_AGENT} END'
 
 
 class HouseQuerySet(models.QuerySet["House"]):
@@ -71,7 +75,7 @@ class House(models.Model):
         require(by, X, self)
         _require_fitting(role, agent)
         if role == OWNER:
-            Member.objects.require_owner(by)
+            require_owner(by)
         member, _ = Member.objects.get_or_create(house=self, agent=agent, defaults={"role": role})
         return member
 
@@ -90,10 +94,7 @@ class MemberQuerySet(models.QuerySet["Member"]):
 
     def require_owner(self, agent: Agent) -> None:
         """Refuse whoever does not own the house we are inside of, or holds a token that may not manage it."""
-        if agent.oversees:
-            return
-        if X not in agent.cap or not self.owners().filter(agent=agent).exists():
-            raise Forbidden("Only an owner of this house can do that.")
+        require_owner(agent)
 
 
 class Member(models.Model):
@@ -118,7 +119,7 @@ class Member(models.Model):
             References(name="a_member_is_an_agent", fields=("agent",), to="houses.Agent", on_delete="cascade"),
             HouseOwned(
                 name="members_are_seen_from_inside",
-                also_read=f'"agent_id" = {CURRENT_AGENT} AND {CURRENT_HOUSE} IS NULL',
+                also_read=ONES_OWN,
             ),
             Audited(name="members_are_audited"),
         ]
@@ -130,8 +131,9 @@ class Member(models.Model):
     @transaction.atomic
     def change_role(self, role: str, *, by: Agent) -> None:
         """Make a member an owner, or an owner a member; that is for owners alone."""
+        lock_grants(House(pk=self.house_id))  # before asking: two owners who demote each other are one after the other
         require(by, X, House(pk=self.house_id))
-        Member.objects.require_owner(by)
+        require_owner(by)
         _require_fitting(role, self.agent)
         with self._keeping_an_owner(unless=role == OWNER):
             Member.objects.filter(agent_id=self.agent_id).update(role=role)
@@ -141,21 +143,22 @@ class Member(models.Model):
     def leave(self, *, by: Agent) -> None:
         """Take an agent out of the house, and what they were granted with them.
 
-        Anyone may leave; who manages the house sends members away, and only owners send owners.
+        Anyone may leave; who manages the house sends members away, and only owners send owners. No token takes its own
+        agent out that could not manage for them.
         """
+        lock_grants(House(pk=self.house_id))
+        role = Member.objects.filter(agent_id=self.agent_id).values_list("role", flat=True).first()
         if by.pk != self.agent_id:
             require(by, X, House(pk=self.house_id))
-        elif W not in by.cap:
-            raise Forbidden("This token may only read; leaving takes one that may write.")
-        if by.pk != self.agent_id and self.role == OWNER:
-            Member.objects.require_owner(by)
+        elif X not in by.cap:
+            raise Forbidden(f"The token that asks may only {by.cap or 'nothing'}; leaving takes one with x.")
+        if by.pk != self.agent_id and role == OWNER:
+            require_owner(by)
         with self._keeping_an_owner():
             Member.objects.filter(agent_id=self.agent_id).delete()
 
     @contextmanager
     def _keeping_an_owner(self, unless: bool = False) -> Iterator[None]:
-        # One at a time, so that two owners cannot demote each other at the same moment.
-        lock_grants(House(pk=self.house_id))
         owners = list(Member.objects.owners().values_list("agent_id", flat=True))
         if not unless and owners == [self.agent_id]:
             raise Forbidden("A house keeps at least one owner; make somebody else an owner first.")

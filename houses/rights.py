@@ -2,40 +2,40 @@
 
 The nearest scope with an explicit grant decides, `none` included: the thing itself, then what is above it, then the
 house. Without any, the role in the house does: owners have rwx; members have rw, and x on tools. Whoever is not in the
-house, or was shut out of this installation, has nothing. A token can have fewer bits than its agent, never more.
+house, or was shut out of this installation, has nothing. A token can have fewer bits than its agent, never more; and
+for that of a run there are no threads but its own and those below.
 
 Every question here is about the house we are inside of. It costs one query for an agent who was granted nothing
 anywhere, and two otherwise, however many scopes are asked about.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Model, QuerySet
 from django.db.models.expressions import RawSQL
 
 from houses.agents import Agent
-from houses.grants import Grant
-from houses.refusals import Forbidden, Invalid, NotFound
+from houses.refusals import Forbidden, NotFound
 from houses.scopes import ALL, KINDS, NONE, Kind, R, Scope, W, X, as_bits, kind_named, kind_of
 from houses.tenancy import current_house
 
 Row = TypeVar("Row", bound=Model)
-WORDS = {R: "read", W: "change", X: "manage or run"}
 OWNER, MEMBER, STRANGER = "owner", "member", ""
 
 STANDING = """
-SELECT member.role, agent.is_active, EXISTS (
+SELECT member.agent_id, member.role, EXISTS (
     SELECT 1 FROM grants WHERE house_id = member.house_id AND user_id = member.agent_id)
 FROM members member JOIN agents agent ON agent.id = member.agent_id
-WHERE member.house_id = %(house)s AND member.agent_id = %(agent)s
+WHERE member.house_id = %(house)s AND member.agent_id = ANY(%(agents)s) AND agent.is_active
 """
-# Where each scope is: itself at depth 0, then what is above it. The house comes last of all.
-CHAIN = """
+# Where each scope is: itself at depth 0, then what is above it; the house comes last of all. Of what each agent was
+# given at those places, the nearest.
+NEAREST = """
 WITH RECURSIVE chain (scope, place, above, depth) AS (
     SELECT id, id, {above}, 0 FROM {table} WHERE id = ANY(%(scopes)s::text[])
     UNION ALL
@@ -44,13 +44,14 @@ WITH RECURSIVE chain (scope, place, above, depth) AS (
     SELECT scope, place, depth FROM chain
     UNION ALL SELECT unnest(%(scopes)s::text[]), %(house)s, 2147483647
 ), given AS (
-    SELECT object_pk::text, string_agg(permission.codename, '') AS bits,
+    SELECT user_id, object_pk::text AS place, string_agg(permission.codename, '') AS bits,
            (array_agg(granted_by_id ORDER BY granted_at DESC))[1] AS by, max(granted_at) AS at
     FROM grants JOIN auth_permission permission ON permission.id = permission_id
-    WHERE house_id = %(house)s AND user_id = %(agent)s GROUP BY object_pk
+    WHERE house_id = %(house)s AND user_id = ANY(%(agents)s) AND object_pk IN (SELECT place FROM places)
+    GROUP BY user_id, object_pk
 )
-SELECT DISTINCT ON (scope) scope, place, given.bits, given.by, given.at
-FROM places JOIN given ON given.object_pk = places.place ORDER BY scope, depth
+SELECT DISTINCT ON (user_id, scope) user_id, scope, place, bits, by, at
+FROM places JOIN given USING (place) ORDER BY user_id, scope, depth
 """
 # What was granted on scopes of a kind, and everything below them down to the next grant.
 BELOW = """
@@ -66,16 +67,14 @@ WITH RECURSIVE given (id, bits) AS (
 )
 SELECT id FROM below WHERE {test}
 """
-
-
-MANAGERS = """
-SELECT 1 FROM members member JOIN agents agent ON agent.id = member.agent_id
-WHERE house_id = %(house)s AND role = 'owner' AND agent.is_active AND (
-    NOT EXISTS (SELECT 1 FROM grants WHERE house_id = %(house)s AND user_id = member.agent_id AND object_pk = %(house)s)
-    OR EXISTS (
-        SELECT 1 FROM grants JOIN auth_permission permission ON permission.id = permission_id
-        WHERE house_id = %(house)s AND user_id = member.agent_id AND object_pk = %(house)s AND codename = 'x'))
-LIMIT 1
+# A thread and everything below it.
+WITHIN = """
+WITH RECURSIVE below (id) AS (
+    SELECT id FROM {table} WHERE id = %s
+    UNION
+    SELECT lower.id FROM below JOIN {table} lower ON lower.{above} = below.id
+)
+SELECT id FROM below
 """
 
 
@@ -99,18 +98,24 @@ def require(agent: Agent, bit: str, scope: Scope) -> None:
     """Refuse whoever may not. What somebody may not even read is not there for them."""
     bits = rights(agent, [scope])[scope.pk].bits
     if bit not in bits:
-        raise _refusal(bits, bit, scope)
+        raise refusal(bits, bit, scope)
 
 
 def manages(agent: Agent, scope: Scope) -> bool:
-    """Whether the agent has x here or on the house: an owner cannot be locked out from below."""
-    return may(agent, X, scope) or (not _is_elsewhere(scope) and may(agent, X, house_here()))
+    """Whether the agent has x on the house, which nobody is locked out of from below, or x on this house or thread."""
+    if kind_of(scope).is_managed_here and may(agent, X, scope):
+        return True
+    return not _is_elsewhere(scope) and may(agent, X, here())
 
 
 def require_to_manage(agent: Agent, scope: Scope) -> None:
     """Refuse whoever does not manage this."""
-    if not manages(agent, scope):
-        raise _refusal(right(agent, scope).bits, X, scope)
+    if manages(agent, scope):
+        return
+    bits = right(agent, scope).bits
+    if R in bits and not kind_of(scope).is_managed_here:
+        raise Forbidden("Only an owner of this house, or somebody with x on it, can do that.")
+    raise refusal(bits, X, scope)
 
 
 def right(agent: Agent, scope: Scope) -> Right:
@@ -123,14 +128,25 @@ def rights(agent: Agent, scopes: Iterable[Scope]) -> dict[str, Right]:
     scopes = list(scopes)
     if agent.oversees or not scopes:
         return {scope.pk: Right(ALL, OWNER) for scope in scopes}
-    role, granted = _standing(agent)
-    found: dict[str, Right] = {}
+    return {pk: one for (_, pk), one in held([agent], scopes).items()}
+
+
+def held(agents: Iterable[Agent], scopes: Iterable[Scope]) -> dict[tuple[UUID, str], Right]:
+    """What each of these agents may on each of these scopes. Whoever is not in the house has nothing."""
+    agents, scopes = list(agents), list(scopes)
+    standing = _standing(agents)
+    found: dict[tuple[UUID, str], Right] = {}
     for kind in {kind_of(scope) for scope in scopes}:
         ids = [scope.pk for scope in scopes if kind_of(scope) == kind]
-        found |= dict.fromkeys(ids, Right(capped(agent, by_role(role, kind)), role))
-        if granted and role:
-            found |= _granted(agent, role, kind, ids)
-    return found | {scope.pk: Right("") for scope in scopes if _is_elsewhere(scope)}
+        nearest = _nearest([pk for pk, (_, granted) in standing.items() if granted], kind, ids)
+        for agent in agents:
+            role, _ = standing.get(agent.pk, (STRANGER, False))
+            away = beyond(agent, kind, ids)
+            for pk in ids:
+                one = nearest.get((agent.pk, pk), Right(by_role(role, kind)))
+                found[agent.pk, pk] = replace(one, role=role, bits="" if pk in away else capped(agent, one.bits))
+    elsewhere = [scope.pk for scope in scopes if _is_elsewhere(scope)]
+    return found | {(agent.pk, pk): Right("") for agent in agents for pk in elsewhere}
 
 
 def permitted(rows: QuerySet[Row], agent: Agent, bit: str = R) -> QuerySet[Row]:
@@ -138,18 +154,29 @@ def permitted(rows: QuerySet[Row], agent: Agent, bit: str = R) -> QuerySet[Row]:
     if agent.oversees:
         return rows
     kind = KINDS[rows.model]
-    role, granted = _standing(agent)
+    role, granted = _standing([agent]).get(agent.pk, (STRANGER, False))
     if not role or bit not in agent.cap:
         return rows.none()
+    if agent.within and kind.parent:
+        rows = rows.filter(pk__in=RawSQL(_within(kind), [agent.within]))  # noqa: S611  # of our own names
     if not granted:
         return rows if bit in by_role(role, kind) else rows.none()
-    house = _granted(agent, role, kind, [current_house()]).get(current_house())
+    house = _nearest([agent.pk], kind, [current_house()]).get((agent.pk, current_house()))
     otherwise = bit in (house.bits if house else by_role(role, kind))
     test = f"NOT ('{bit}' = ANY(bits))" if otherwise else f"'{bit}' = ANY(bits)"
     ids = RawSQL(  # noqa: S611  # the names are those of our own models, the values are parameters
         BELOW.format(table=kind.table, above=kind.parent or "id", test=test), (current_house(), agent.pk)
     )
     return rows.exclude(pk__in=ids) if otherwise else rows.filter(pk__in=ids)
+
+
+def beyond(agent: Agent, kind: Kind, ids: Iterable[str]) -> set[str]:
+    """Those of these ids that a run's token does not reach, whatever its agent may: threads outside of its own."""
+    if not agent.within or not kind.parent:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_within(kind), [agent.within])
+        return set(ids) - {pk for (pk,) in cursor.fetchall()}
 
 
 def unseen(word: str, ids: Iterable[str], agent: Agent) -> set[str]:
@@ -160,57 +187,14 @@ def unseen(word: str, ids: Iterable[str], agent: Agent) -> set[str]:
     return {one for one, right in found.items() if R not in right.bits}
 
 
-@transaction.atomic
-def give(agent: Agent, scope: Scope, bits: str, *, by: Agent) -> None:
-    """Let an agent of the house do exactly this here, or nothing (`none`), whatever holds above."""
-    require_to_manage(by, scope)
-    if bits != NONE and (not bits or as_bits(bits) != bits):
-        raise Invalid("A grant is some of r, w and x, in that order, or none.")
-    role, _ = _standing(agent)
-    if not role:
-        raise NotFound("Nobody of that id is in this house.")
-    lock_grants(scope)
-    Grant.objects.replace(agent, scope, bits)
-    if role == OWNER and X not in bits and kind_of(scope).word == "house":
-        keep_a_manager()
-
-
-@transaction.atomic
-def withdraw(agent: Agent, scope: Scope, *, by: Agent) -> None:
-    """Let what holds above hold here again."""
-    require_to_manage(by, scope)
-    lock_grants(scope)
-    Grant.objects.replace(agent, scope, "")
-
-
-def lock_grants(scope: Scope) -> None:
-    """One at a time changes what is granted on a scope, and one at a time who manages the house."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))", [f"{current_house()} {scope.pk}"])
-
-
-def keep_a_manager() -> None:
-    """Somebody must be able to put right what was granted: an owner who has x on the house. Else it is refused."""
-    with connection.cursor() as cursor:
-        cursor.execute(MANAGERS, {"house": current_house()})
-        if cursor.fetchone() is None:
-            raise Forbidden("A house keeps at least one owner who can manage it; that would leave none.")
-
-
 def capped(agent: Agent, bits: str) -> str:
     """No more than the credential lets through that the agent came in with."""
     return "".join(bit for bit in bits if bit in agent.cap)
 
 
-def _refusal(bits: str, bit: str, scope: Scope) -> NotFound | Forbidden:
-    if R not in bits:
-        return NotFound()
-    kind = kind_of(scope)
-    if kind.word == "house" and bit == X:
-        return Forbidden("Only an owner of this house, or somebody with x on it, can do that.")
-    return Forbidden(
-        f"You may not {WORDS[bit]} this {kind.word}: that takes {bit}, which somebody with x on the house can grant."
-    )
+def refusal(bits: str, bit: str, scope: Scope) -> NotFound | Forbidden:
+    """The answer to whoever has these bits here, and not that one."""
+    return Forbidden(kind_of(scope).refused(bit)) if R in bits else NotFound()
 
 
 def by_role(role: str, kind: Kind) -> str:
@@ -222,14 +206,23 @@ def by_role(role: str, kind: Kind) -> str:
     return ""
 
 
-def _standing(agent: Agent) -> tuple[str, bool]:
-    """The agent's role in the house we are inside of, and whether anything was granted to them in it."""
+def role_of(agent: Agent) -> str:
+    """The agent's role in the house we are inside of; none for whoever is not in it, or was shut out."""
+    return _standing([agent]).get(agent.pk, (STRANGER, False))[0]
+
+
+def here() -> Any:
+    """The house we are inside of, as a scope: its id and nothing else."""
+    kind = kind_named("house")
+    assert kind is not None
+    return kind.model(pk=current_house())
+
+
+def _standing(agents: list[Agent]) -> dict[UUID, tuple[str, bool]]:
+    """Their roles in the house we are inside of, and whether anything was granted to them in it."""
     with connection.cursor() as cursor:
-        cursor.execute(STANDING, {"house": current_house(), "agent": agent.pk})
-        found = cursor.fetchone()
-    if found is None or not found[1]:
-        return STRANGER, False
-    return found[0], found[2]
+        cursor.execute(STANDING, {"house": current_house(), "agents": [agent.pk for agent in agents]})
+        return {agent: (role, granted) for agent, role, granted in cursor.fetchall()}
 
 
 def _is_elsewhere(scope: Scope) -> bool:
@@ -238,20 +231,19 @@ def _is_elsewhere(scope: Scope) -> bool:
     return own not in (None, current_house())
 
 
-def _granted(agent: Agent, role: str, kind: Kind, ids: list[str]) -> dict[str, Right]:
+def _nearest(agents: list[UUID], kind: Kind, ids: list[str]) -> dict[tuple[UUID, str], Right]:
+    if not agents:
+        return {}
     above, upper = (kind.parent, f"upper.{kind.parent}") if kind.parent else ("NULL::text", "NULL::text")
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {"scopes": ids, "house": current_house(), "agent": agent.pk}
-        cursor.execute(CHAIN.format(table=kind.table, above=above, upper=upper), values)
+        values: dict[str, Any] = {"scopes": ids, "house": current_house(), "agents": agents}
+        cursor.execute(NEAREST.format(table=kind.table, above=above, upper=upper), values)
         rows = cursor.fetchall()
     return {
-        scope: Right(capped(agent, "" if NONE in bits else as_bits(bits)), role, place, by, at)
-        for scope, place, bits, by, at in rows
+        (agent, scope): Right("" if NONE in bits else as_bits(bits), "", place, by, at)
+        for agent, scope, place, bits, by, at in rows
     }
 
 
-def house_here() -> Any:
-    """The house we are inside of, as a scope."""
-    kind = kind_named("house")
-    assert kind is not None
-    return kind.model._default_manager.get(pk=current_house())
+def _within(kind: Kind) -> str:
+    return WITHIN.format(table=kind.table, above=kind.parent)

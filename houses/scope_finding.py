@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from houses.agents import Agent
 from houses.grants import Grant
 from houses.refusals import Forbidden, NotFound
-from houses.rights import house_here, manages, may, permitted
+from houses.rights import here, manages, may, permitted
 from houses.scopes import KINDS, Kind, R, Scope, X, kind_named
 from houses.tenancy import current_house
 
@@ -19,7 +19,7 @@ def within_reach(kind: Kind, by: Agent) -> QuerySet[Any]:
     rows = kind.model._default_manager.all()
     if kind.word == "house":
         rows = rows.filter(pk=current_house())  # somebody's other houses are elsewhere
-    return rows if may(by, X, house_here()) else permitted(rows, by)
+    return rows if may(by, X, here()) else permitted(rows, by)
 
 
 def scope_of(word: str, scope_id: str, *, by: Agent) -> Scope:
@@ -48,7 +48,7 @@ def scope_granted(grant: Grant) -> Scope:
 
 def require_insight(by: Agent, scope: Scope) -> None:
     """Refuse whoever is not shown what others may here: that takes r on the house, or managing this."""
-    if not may(by, R, house_here()) and not manages(by, scope):
+    if not may(by, R, here()) and not manages(by, scope):
         raise Forbidden("Who may what here is shown to whoever reads the house, or manages this.")
 
 

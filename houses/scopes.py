@@ -14,6 +14,21 @@ ALL = "rwx"
 NONE = "none"  # an explicit grant of nothing
 # What guardian needs of each scope's model, as `Meta.permissions`.
 PERMISSIONS: Any = [(R, "may read"), (W, "may write"), (X, "may execute"), (NONE, "may do nothing")]
+# What each bit lets somebody do with a kind of scope: the verb of a refusal, and what it means in a table.
+DEEDS = {
+    "house": {
+        R: ("read", "see its lists, files and settings"),
+        W: ("write in", "open threads and write files"),
+        X: ("manage", "manage it: members, machines, secrets, grants"),
+    },
+    "thread": {
+        R: ("read", "read it and what it delegates"),
+        W: ("write in", "say, run, make, rename and close"),
+        X: ("manage", "grant rights on it"),
+    },
+    "tool": {R: ("see", "see it"), W: ("change", "nothing yet"), X: ("call", "call it")},
+    "resource": {R: ("see", "see it"), W: ("change", "nothing yet"), X: ("operate on", "operate on it")},
+}
 
 
 class Scope(Protocol):
@@ -34,6 +49,23 @@ class Kind:
     @property
     def table(self) -> str:
         return self.model._meta.db_table
+
+    @property
+    def is_managed_here(self) -> bool:
+        """Whether x on it is to manage it; x on a tool or a resource is to use it, and the house manages those."""
+        return self.word in ("house", "thread")
+
+    @property
+    def allows(self) -> list[tuple[str, str]]:
+        """What each bit means here, as a table says it."""
+        return [(bit, means) for bit, (_, means) in DEEDS[self.word].items()]
+
+    def refused(self, bit: str) -> str:
+        """The sentence for whoever may read it and not that."""
+        verb, _ = DEEDS[self.word][bit]
+        if self.word == "house" and bit == X:
+            return "Only an owner of this house, or somebody with x on it, can do that."
+        return f"You may not {verb} this {self.word}: that takes {bit}, which somebody with x on the house can grant."
 
 
 KINDS: dict[type[Model], Kind] = {}

@@ -4,43 +4,32 @@ import re
 from collections.abc import Iterable
 from typing import Any, Self
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from houses.addresses import http_config, mcp_config, secrets_named
 from houses.agents import Agent
 from houses.audit import Audited
 from houses.constraints import HouseOwned
 from houses.grants import forgotten_with
 from houses.ids import ShortIdField
-from houses.particulars import keepable, particulars, text_of, word
+from houses.particulars import keepable, particulars
 from houses.places import House
-from houses.refusals import Forbidden, Invalid, NotFound, Refused
-from houses.rights import permitted, require
+from houses.refusals import Forbidden, Invalid, NameTaken, NotFound
+from houses.rights import permitted
+from houses.saying import changed, hold, says, taken_as
 from houses.schemas import check, checked_schema
-from houses.scopes import PERMISSIONS, R, X, scope
+from houses.scopes import PERMISSIONS, R, scope
 from houses.standing import require_x
 from houses.tenancy import current_house
+from houses.texts import text_of, word
+from houses.tool_addresses import http_config, mcp_config
 
 BUILTIN, MCP, HTTP = "builtin", "mcp", "http"
 # The tools of the installation. Their id is their name, so that a right on one is asked about without looking it up.
-RUN_COMMAND, DELEGATE_TASK, MAKE, READ_FILE, REMEMBER, RECALL = (
-    "run_command",
-    "delegate_task",
-    "make",
-    "read_file",
-    "remember",
-    "recall",
-)
+RUN_COMMAND, MAKE = "run_command", "make"
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")  # as models that call tools want it
-
-
-class NameOfAnotherTool(Refused):
-    """A tool of the house, or of the installation, has that name."""
-
-    code = "name_taken"
 
 
 class ToolQuerySet(models.QuerySet["Tool"]):
@@ -73,14 +62,11 @@ class ToolQuerySet(models.QuerySet["Tool"]):
         require_x(by)
         given = _checked(name, kind, description, schema or {}, config or {})
         same = self.filter(house=house, name=given["name"]).first()
-        if same is not None and all(getattr(same, field) == value for field, value in given.items()):
+        if same is not None and says(same, given):
             return same
         _require_free(given["name"])
-        try:
-            with transaction.atomic():
-                return self.create(house=house, **given)
-        except IntegrityError as error:
-            raise _taken(given["name"]) from error
+        with taken_as(_taken(given["name"])):
+            return self.create(house=house, **given)
 
 
 class Tool(models.Model):
@@ -122,18 +108,9 @@ class Tool(models.Model):
         """Of the installation: every house has it, and none changes it."""
         return self.house_id is None
 
-    @property
-    def secret_names(self) -> list[str]:
-        """The secrets that a call of it needs, by name."""
-        return secrets_named(self.config) if self.kind in (MCP, HTTP) else []
-
     def check_call(self, arguments: Any) -> None:
         """Refuse what this tool does not take, saying where it breaks."""
         check(self.schema, arguments)
-
-    def require_callable(self, by: Agent) -> None:
-        """Refuse whoever may not call it."""
-        require(by, X, self)
 
     def change(
         self,
@@ -148,17 +125,12 @@ class Tool(models.Model):
         """Another name, another address, or another input."""
         self._require_to_change(by)
         given = _checked(name, kind, description, schema or {}, config or {})
-        if all(getattr(self, field) == value for field, value in given.items()):
-            return
+        hold(self)
         if given["name"] != self.name:
             _require_free(given["name"])
-        for field, value in given.items():
-            setattr(self, field, value)
-        try:
-            with transaction.atomic():
+        if changed(self, given):
+            with taken_as(_taken(given["name"])):
                 self.save(update_fields=[*given, "updated_at"])
-        except IntegrityError as error:
-            raise _taken(given["name"]) from error
 
     def remove(self, *, by: Agent) -> None:
         """Forget it, and what was granted on it."""
@@ -193,8 +165,8 @@ def _require_free(name: str) -> None:
         raise _taken(name)
 
 
-def _taken(name: str) -> NameOfAnotherTool:
-    return NameOfAnotherTool(f"There is a tool called `{name}` already, of this house or of the installation.")
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"There is a tool called `{name}` already, of this house or of the installation.")
 
 
 scope("tool", Tool)

@@ -14,9 +14,10 @@ from houses.api.schema import operation
 from houses.api.view import HouseView, Strict, answer
 from houses.explaining import explain, lines
 from houses.finding import found
+from houses.giving import give, withdraw
 from houses.grants import Grant, on_any_of
 from houses.places import Member
-from houses.rights import give, may, withdraw
+from houses.rights import may
 from houses.scope_finding import WORDS, anywhere, require_insight, scope_of, within_reach
 from houses.scopes import ALL, KINDS, NONE, Scope, as_bits
 

@@ -13,11 +13,12 @@ from django.views.decorators.http import require_http_methods
 from houses.agents import Agent
 from houses.explaining import explain, lines
 from houses.finding import found
+from houses.giving import give, withdraw
 from houses.grants import Grant, on_any_of
 from houses.indoors import agent_of, in_house
 from houses.places import House, Member
 from houses.refusals import NotFound, Refused
-from houses.rights import give, manages, withdraw
+from houses.rights import manages
 from houses.scope_finding import require_insight, scope_of, within_reach
 from houses.scopes import KINDS, NONE, Scope, as_bits, kind_of
 
@@ -25,20 +26,6 @@ AT_ONCE = 50  # members on a page
 BELOW = 100  # grants that the page of the house lists
 NOBODY = "Nobody of that id is in this house."
 OFFERED = ("r", "rw", "rwx", "rx", NONE)
-ALLOWS = {
-    "house": (
-        ("r", "see its lists, files and settings"),
-        ("w", "open threads and write files"),
-        ("x", "manage it: members, machines, secrets, grants"),
-    ),
-    "thread": (
-        ("r", "read it and what it delegates"),
-        ("w", "say, run, make, rename and close"),
-        ("x", "grant rights on it"),
-    ),
-    "tool": (("r", "see it"), ("w", "nothing yet"), ("x", "call it")),
-    "resource": (("r", "see it"), ("w", "nothing yet"), ("x", "operate on it")),
-}
 
 
 @in_house(needs=None)
@@ -71,7 +58,7 @@ def _shown(request: HttpRequest, house: House, scope: Scope, status: int = 200, 
         "here": "threads" if kind.word == "thread" else "settings",
         "scope": scope,
         "word": kind.word,
-        "allows": ALLOWS[kind.word],
+        "allows": kind.allows,
         "offered": OFFERED,
         "lines": lines(scope, [one.agent for one in shown.object_list], to=by),
         "may_grant": manages(by, scope),

@@ -4,11 +4,13 @@ import threading
 from datetime import timedelta
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
 from django.utils import timezone
 
-from houses.attempts import WRONG_TOKENS, TooManyAttempts, client_address, wrong_token
-from houses.invitations import Invitation, NoInvitation
+from houses.attempts import WRONG_TOKENS, TooManyAttempts, absence_of, client_address, wrong_token
+from houses.giving import give
+from houses.invitations import Invitation, NoInvitation, NotShown
 from houses.models import Agent, Member
 from houses.refusals import Forbidden, Invalid, NotFound
 from houses.tenancy import inside
@@ -111,7 +113,9 @@ def test_nobody_becomes_who_is_here_already(oak, cy, invite):
     assert Agent.objects.filter(email__iexact="cy@elm.example").count() == 1 and Invitation.objects.read(text)
 
 
-@pytest.mark.parametrize("how", [{"password": "short"}, {"email": "no address"}, {"email": ""}])
+@pytest.mark.parametrize(
+    "how", [{"password": "short"}, {"email": "no address"}, {"email": ""}, {"email": f"{'a' * 60}@{'b.' * 100}example"}]
+)
 def test_a_refused_account_leaves_nothing(oak, ada, invite, how):
     text, before = invite(), Agent.objects.count()
     given = {"name": "Di", "email": "di@elm.example", "password": "a long and winding road"} | how
@@ -153,6 +157,81 @@ def test_what_somebody_leaves_behind_opens_nothing(oak, ada, bo, invite):
         Invitation.objects.read(text)
 
 
+def test_an_owners_invitation_to_own_ends_with_their_ownership(oak, ada, bo, cy, invite):
+    with inside(oak, ada):
+        Member.objects.of(bo).change_role("owner", by=ada)
+    text = invite(by=bo, role="owner")
+    opened = Invitation.objects.read(text)
+    with inside(oak, ada):
+        Member.objects.of(bo).change_role("member", by=ada)
+        give(bo, oak, "rwx", by=ada)
+    for late in (lambda: opened.accept(by=cy), lambda: Invitation.objects.read(text)):
+        with pytest.raises(NoInvitation):
+            late()
+    assert role_in(oak, cy) is None
+
+
+def test_an_address_that_nobody_showed_goes_to_whoever_shows_it(oak, elm, cy, invite):
+    word = "a long and winding road"
+    squatter = Invitation.objects.read(invite()).accept_as_new(name="M", email="Di@elm.example", password=word)
+    assert (squatter.email, squatter.address_shown) == ("di@elm.example", False)
+    mine = Invitation.objects.read(invite(email="di@elm.example"))
+    for how, refused in (({}, NotShown), ({"password": word}, NotShown)):
+        with pytest.raises(refused):
+            mine.accept_as_new(name="Di", **how)
+    with pytest.raises(Invalid, match="already"):  # a link for anybody shows nothing
+        Invitation.objects.read(invite()).accept_as_new(
+            name="X", email="DI@elm.example", password=word, not_theirs=True
+        )
+    di = mine.accept_as_new(name="Di", password=word, not_theirs=True)
+    squatter.refresh_from_db()
+    assert (di.email, di.address_shown, squatter.email) == ("di@elm.example", True, None)
+    with pytest.raises(Invalid, match="already"):
+        Invitation.objects.read(invite(email=di.email)).accept_as_new(name="D", password=word, not_theirs=True)
+
+
+def test_whoever_accepts_what_was_sent_to_their_address_has_shown_it(oak, invite):
+    word = "a long and winding road"
+    ed = Invitation.objects.read(invite()).accept_as_new(name="Ed", email="ed@elm.example", password=word)
+    with inside(oak, ed):
+        Member.objects.of(ed).leave(by=ed)
+    Invitation.objects.read(invite(email="ED@elm.example")).accept(by=ed)
+    ed.refresh_from_db()
+    assert ed.address_shown
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_double_click_makes_one_account_and_a_sentence(oak, invite):
+    from django.db import connections
+
+    text, start, said = invite(email="di@elm.example"), threading.Barrier(2), []
+
+    def accept():
+        opened = Invitation.objects.read(text)
+        start.wait()
+        try:
+            said.append(str(opened.accept_as_new(name="Di", password="a long and winding road")))
+        except (Invalid, NoInvitation) as refused:
+            said.append(refused.detail)
+        finally:
+            connections.close_all()
+
+    both = [threading.Thread(target=accept) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(said) == 2 and "Di" in said
+    assert Agent.objects.filter(email__iexact="di@elm.example").count() == 1
+
+
+def test_an_identity_that_is_somebodys_makes_no_account(oak, cy, invite):
+    SocialAccount.objects.create(user=cy, provider="oidc", uid="s-1")
+    with pytest.raises(Invalid, match="sign in with it"):
+        Invitation.objects.read(invite()).accept_as_new(name="Di", identity=("oidc", "s-1"))
+    assert not Agent.objects.filter(name="Di").exists()
+
+
 def test_who_manages_invites_and_nobody_else(oak, elm, bo, cy, invite):
     with pytest.raises(Forbidden):
         invite(by=bo)
@@ -183,10 +262,11 @@ def test_wrong_tokens_are_counted_by_address(running, django_db_setup):
 
 def test_without_redis_nobody_is_shut_out(settings, caplog):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    absence_of.cache_clear()
     for _ in range(WRONG_TOKENS + 1):
         wrong_token("192.0.2.1")
     assert cache.add("a", 1) is True and cache.get("a", 7) == 7 and cache.delete("a") is False
-    assert "Redis does not answer" in caplog.text
+    assert caplog.text.count("Redis does not answer") == 1
 
 
 @pytest.mark.parametrize(
@@ -197,7 +277,9 @@ def test_without_redis_nobody_is_shut_out(settings, caplog):
         ("made up, 198.51.100.7", "192.0.2.1", "198.51.100.7"),
         ("nonsense", "192.0.2.1", "192.0.2.1"),
         ("", "", "0.0.0.0"),
-        ("2001:db8::1", "", "2001:db8::1"),
+        ("2001:db8::1", "", "2001:db8::"),
+        ("", "2001:db8:0:0:ffff::9", "2001:db8::"),
+        ("::ffff:192.0.2.7", "", "192.0.2.7"),
     ],
 )
 def test_who_asks(told, peer, counts):

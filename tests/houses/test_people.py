@@ -1,7 +1,7 @@
 """Agents and members: who may be in a house, and that somebody always owns it."""
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from houses.arrivals import welcome_bot, welcome_person
 from houses.membership import house_for, houses_of, is_member
@@ -142,8 +142,17 @@ def test_an_operator_adds_at_once_and_somebody_new_gets_a_link(in_house, ada, cy
     ada.is_operator = True
     came = welcome_person(in_house, " Dee@Oak.example ", by=ada)
     assert (came.member.agent.name, came.member.role, bool(came.sign_in_link)) == ("Dee", "member", True)
-    assert welcome_person(in_house, "CY@elm.example", by=ada).sign_in_link is None
-    assert role_of(cy) == "member"
+    known = welcome_person(in_house, "CY@elm.example", by=ada)
+    assert known.invitation_link and not known.member and role_of(cy) is None
+    ada.cap = "rw"
+    with pytest.raises(Forbidden):
+        welcome_person(in_house, "ed@oak.example", by=ada)
+
+
+def test_letter_case_makes_no_second_account(ada):
+    assert Agent.objects.create_human("Zed", "ZED@oak.example").email == "zed@oak.example"
+    with pytest.raises(IntegrityError, match="one_agent_per_address"), transaction.atomic():
+        Agent.objects.create(kind="human", name="Zed", email="Zed@oak.example")
 
 
 def test_no_arrival_without_an_owner(in_house, bo):

@@ -2,9 +2,11 @@
 
 import pytest
 
+from houses.giving import give
 from houses.models import Resource, Tool
 from houses.refusals import Forbidden, Invalid, NotFound, Refused
-from houses.rights import give
+from houses.rights import require
+from houses.scopes import X
 from houses.tenancy import inside
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
@@ -40,6 +42,20 @@ def test_a_resource_changes_and_goes(oak, ada):
         other.remove(by=ada)
         other.remove(by=ada)
         assert list(Resource.objects.all()) == [one]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (False, 0), ([{"a": 1}], [{"a": True}])])
+def test_one_and_true_are_not_the_same(oak, ada, scribe, before, after):
+    def said(config):
+        schema, url = {"default": config}, {"url": "https://bread.example/"}
+        return resource_of(oak, ada, config={"a": config}), tool_of(oak, ada, schema=schema, config=url)
+
+    with inside(oak, ada):
+        resource, tool = said(before)
+        resource.change(name="Bread", kind=resource.kind, external_id="oak/bread", config={"a": after}, by=ada)
+        tool.change(name="get_loaf", kind="http", schema={"default": after}, config=tool.config, by=ada)
+        assert Resource.objects.filter(config={"a": after}).exists()
+        assert Tool.objects.filter(schema={"default": after}).exists()
 
 
 def test_resources_are_managed_by_whoever_has_x_on_the_house(oak, ada, bo):
@@ -176,13 +192,13 @@ def test_a_call_is_checked_and_refused_with_where_it_breaks(oak, ada):
 def test_x_on_a_tool_is_the_right_to_call_it(oak, ada, bo):
     with inside(oak, ada):
         tool = tool_of(oak, ada)
-        tool.require_callable(bo)
+        require(bo, X, tool)
         give(bo, tool, "r", by=ada)
         with pytest.raises(Forbidden):
-            tool.require_callable(bo)
+            require(bo, X, tool)
         give(bo, tool, "none", by=ada)
         with pytest.raises(NotFound):
-            tool.require_callable(bo)
+            require(bo, X, tool)
 
 
 @pytest.mark.parametrize(
@@ -257,4 +273,4 @@ def test_headers_name_secrets(oak, ada):
     headers = {"Authorization": "Bearer ${API_KEY}", "Accept": "application/json"}
     with inside(oak, ada):
         tool = tool_of(oak, ada, config={"url": "https://bread.example/{id}", "headers": headers})
-        assert tool.config["headers"] == headers and tool.secret_names == ["API_KEY"]
+        assert tool.config["headers"] == headers

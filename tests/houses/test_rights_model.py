@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 )
 
 from houses.explaining import everybody, explain
+from houses.giving import give, withdraw
 from houses.models import Agent, Grant, House, Member, Resource, Tool
 from houses.refusals import Refused
-from houses.rights import give, may, permitted, rights, withdraw
+from houses.rights import may, permitted, rights
 from houses.tenancy import inside
 from houses.tools import MAKE
 from threads.models import Thread
@@ -69,7 +70,12 @@ class Rule:
         return "".join(bit for bit in bits if bit in cap)
 
     def manages(self, agent: str, scope: str, cap: str) -> bool:
-        return "x" in self.bits(agent, scope, cap) + self.bits(agent, self.house, cap)
+        here = self.bits(agent, scope, cap) if scope == self.house or scope in self.parents else ""
+        return "x" in here + self.bits(agent, self.house, cap)
+
+    def may_give(self, agent: str, scope: str, by: str, cap: str) -> bool:
+        of_an_owner = scope == self.house and self.roles.get(agent) == "owner" and agent not in self.inactive
+        return self.manages(by, scope, cap) and (not of_an_owner or self.roles[by] == "owner")
 
     def has_a_manager(self) -> bool:
         return any(
@@ -83,14 +89,14 @@ class Rule:
     # What the verbs do to it; False if they have to refuse.
 
     def give(self, agent: str, scope: str, bits: str, by: str, cap: str) -> bool:
-        if not self.manages(by, scope, cap) or agent not in self.roles or agent in self.inactive:
+        if not self.may_give(agent, scope, by, cap) or agent not in self.roles or agent in self.inactive:
             return False
         if self.grants.get((agent, scope), ("", ""))[0] != bits:
             self.grants[agent, scope] = (bits, by)
         return scope != self.house or self.roles[agent] != "owner" or "x" in bits or self.has_a_manager()
 
     def withdraw(self, agent: str, scope: str, by: str, cap: str) -> bool:
-        if not self.manages(by, scope, cap):
+        if not self.may_give(agent, scope, by, cap):
             return False
         self.grants.pop((agent, scope), None)
         return True
@@ -105,7 +111,7 @@ class Rule:
         if agent not in self.roles:
             return False
         if by == agent:
-            allowed = "w" in cap
+            allowed = "x" in cap
         else:
             needed = "owner" if self.roles[agent] == "owner" else self.roles.get(by)
             allowed = "x" in self.bits(by, self.house, cap) and self.roles[by] == needed

@@ -4,9 +4,9 @@ import psycopg
 import pytest
 
 from houses import vault
+from houses.giving import give
 from houses.models import Secret
 from houses.refusals import Forbidden, Invalid
-from houses.rights import give
 from houses.tenancy import inside
 from houses.vault import Sealed
 from tests.houses.furniture import sql

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connections
 
 from arbe import process_env
-from houses import resealing, vault
+from houses import identity, resealing, vault
 from houses.models import Secret
 from houses.tenancy import inside
 
@@ -31,6 +33,10 @@ NAMES = ["A", "B", "C", "D", "E", "F"]
 
 def new_key():
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def sealed(text):
+    return identity.Factors().encrypt(text)
 
 
 @pytest.fixture
@@ -211,6 +217,35 @@ def test_a_new_key_is_made_beside_the_old_one(tmp_path):
     third = process_env.keys({}, tmp_path)
     assert third["ARBE_VAULT_OLD_KEYS"].split(",") == [first["ARBE_VAULT_KEY"], second["ARBE_VAULT_KEY"]]
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()} == {0o600}
+
+
+def test_the_key_that_was_in_use_is_not_lost_beside_named_old_ones(tmp_path):
+    first = process_env.keys({}, tmp_path)["ARBE_VAULT_KEY"]
+    process_env.renew_vault_key({}, tmp_path)
+    (tmp_path / "old").write_text("one\ntwo\n")
+    for given in ({"ARBE_VAULT_OLD_KEYS": "one,two"}, {"ARBE_VAULT_OLD_KEYS_FILE": str(tmp_path / "old")}):
+        told = process_env.keys(given, tmp_path)
+        assert told["ARBE_VAULT_OLD_KEYS"] == f"one,two,{first}" and "ARBE_VAULT_OLD_KEYS_FILE" not in told
+
+
+def test_second_factors_come_along(committed, ada, bo, renew, settings):
+    for who, data in ((ada, {"secret": sealed("a")}), (bo, {"migrated_codes": [sealed("c"), sealed("d")]})):
+        Authenticator.objects.create(user=who, type="totp", data=data)
+    Authenticator.objects.create(user=ada, type="recovery_codes", data={"seed": sealed("s"), "used_mask": 5})
+    renew()
+    assert "3 second factors are sealed with the current key now." in rotated()
+    settings.VAULT_OLD_KEYS = ()
+    opened = [identity._resealed(one.data) for one in Authenticator.objects.all()]  # refuses what does not open
+    assert identity.reseal_factors() == (0, 0) and {"seed", "used_mask"} in [set(one) for one in opened]
+
+
+def test_a_factor_that_no_key_opens_is_said_and_asks_no_more(committed, ada, renew):
+    Authenticator.objects.create(user=ada, type="totp", data={"secret": sealed("a")})
+    renew(keep=False)
+    with pytest.raises(CommandError, match="1 second factors are left"):
+        rotated()
+    with pytest.raises(vault.Sealed, match="no longer has"):
+        TOTP(Authenticator.objects.get()).validate_code("000000")
 
 
 def test_a_key_that_the_operator_names_is_left_to_them(tmp_path, settings, monkeypatch):
