@@ -36,8 +36,10 @@ def keys(given: Mapping[str, str], var: Path) -> dict[str, str]:
     named = {name: given[name] for key in (VAULT, OLD) for name in (key, f"{key}_FILE") if given.get(name)}
     if VAULT not in named and f"{VAULT}_FILE" not in named:
         named[VAULT] = private_files.generated(folder / "vault")
-    if OLD not in named and f"{OLD}_FILE" not in named and (folder / "vault.old").exists():
-        named[OLD] = ",".join((folder / "vault.old").read_text().split())
+    if (folder / "vault.old").exists():  # a key that was made here is needed, whichever else the operator names
+        file = Path(named.pop(f"{OLD}_FILE")).read_text() if OLD not in named and f"{OLD}_FILE" in named else ""
+        old = f"{named.get(OLD, '')} {file} {(folder / 'vault.old').read_text()}".replace(",", " ").split()
+        named[OLD] = ",".join(dict.fromkeys(old))
     return told | named
 
 

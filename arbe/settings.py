@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "arbe.measuring.Measured",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "arbe.middleware.WordsAlone",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -229,7 +230,7 @@ ARBE_SWEEPS = {
     "streams.outbox.sweep": 1,
     "threads.jobs.sweep": 1,
     "sandboxes.janitor.sweep": 60,
-    "threads.leftovers.sweep": 60,
+    "threads.jobs.sweep_tokens": 60,
     "houses.idempotency.sweep": 3600,
 }
 

@@ -10,8 +10,8 @@ import houses.api
 import houses.pages
 import sandboxes.api
 import sandboxes.pages
-import streams.signal_api
-import streams.signal_pages
+import streams.api
+import streams.pages
 import threads.api
 import threads.pages
 import threads.secret_pages
@@ -19,14 +19,14 @@ from arbe import health
 from houses.answers import no_such_address
 
 urlpatterns = [
-    path("", include(streams.signal_pages.urlpatterns)),
+    path("", include(streams.pages.urlpatterns)),
     path("", include(houses.pages.urlpatterns)),
     path("", include(threads.pages.urlpatterns)),
     path("", include(threads.secret_pages.urlpatterns)),
     path("", include(artifacts.pages.urlpatterns)),
     path("", include(sandboxes.pages.urlpatterns)),
     path("api/", include(houses.api.urlpatterns)),
-    path("api/", include(streams.signal_api.urlpatterns)),
+    path("api/", include(streams.api.urlpatterns)),
     path("api/", include(threads.api.urlpatterns)),
     path("api/", include(artifacts.api.urlpatterns)),
     path("api/", include(sandboxes.api.urlpatterns)),

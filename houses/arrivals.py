@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from houses.agents import RUNTIMES, Agent
 from houses.credentials import SignInLink, sign_in_address
-from houses.invitations import Invitation, address, invitation_address
-from houses.places import MEMBER, House, Member
+from houses.invitations import Invitation, address, invitation_address, new_person
+from houses.places import House, Member
 from houses.refusals import Invalid
-from houses.rights import require
+from houses.rights import MEMBER, require
 from houses.scopes import X
-from houses.titles import one_line
+from houses.texts import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,18 @@ class Welcome:
 def welcome_person(house: House, email: str, *, name: str = "", role: str = MEMBER, by: Agent) -> Welcome:
     """Let a person in, or invite them.
 
-    An operator makes accounts and adds people at once; a sign-in link is for whoever is new, as it signs in everywhere.
-    Everybody else invites: nobody is put into a house unasked, and nobody learns who else is here.
+    An operator makes accounts, and adds whom they make in that moment, with a link to come in by. Everybody else is
+    invited: nobody is put into a house unasked, nobody learns who else is here, and whoever made an account of an
+    address that is not theirs gets nothing by it.
     """
     require(by, X, house)
-    if not by.is_operator:
-        _, text = Invitation.objects.make(by=by, role=role, email=address(email))
-        return Welcome(invitation_link=invitation_address(text))
     email = address(email)
-    known = Agent.objects.filter(email__iexact=email).first()
-    person = known or Agent.objects.create_human(one_line(name, 80) or email.partition("@")[0], email)
+    if not by.is_operating or Agent.objects.filter(email__iexact=email).exists():
+        _, text = Invitation.objects.make(by=by, role=role, email=email)
+        return Welcome(invitation_link=invitation_address(text))
+    person = new_person(one_line(name, 80) or email.partition("@")[0], email)
     member = house.admit(person, role=role, by=by)
-    return Welcome(member=member, sign_in_link=None if known else sign_in_address(SignInLink.objects.make(person)))
+    return Welcome(member=member, sign_in_link=sign_in_address(SignInLink.objects.make(person)))
 
 
 def welcome_bot(house: House, name: str, runtime: str, *, by: Agent) -> Member:

@@ -26,8 +26,7 @@ class TokenAuthentication(BaseAuthentication):
         except Refused:
             wrong_token(address_of(request))
             raise
-        token.agent.cap = token.bits
-        return token.agent, token
+        return token.bearer(), token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="arbe"'

@@ -1,9 +1,11 @@
 """What the operators' admin is made of: it looks into every house, changes no field, and acts through verbs."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.authentication import get_authentication_records
+from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -20,6 +22,7 @@ from houses.tenancy import inside
 
 OPERATOR = "operator"  # the database role that sees the rows of every house; for reading alone
 MANY = 100
+FACTOR_HOLDS = 12 * 3600  # seconds after which a second factor is asked for again
 Rows = QuerySet[Any]
 Verb = Callable[[Any, Agent], object]
 
@@ -30,7 +33,10 @@ else:  # generic for type checkers alone
 
 
 class OperatorSite(admin.AdminSite):
-    """For operators whose session passed a second factor; whoever looks into every house shows twice who they are."""
+    """For operators whose session passed a second factor that they still have, not long ago.
+
+    Whoever looks into every house shows twice who they are.
+    """
 
     site_header = site_title = "arbe, for operators"
 
@@ -38,7 +44,10 @@ class OperatorSite(admin.AdminSite):
         agent = request.user
         if not isinstance(agent, Agent) or not agent.is_active or not agent.is_operator:
             return False
-        return any(record["method"] == "mfa" for record in get_authentication_records(request, agent))
+        since = time.time() - FACTOR_HOLDS
+        records = get_authentication_records(request, agent)
+        shown = [one.get("id") for one in records if one["method"] == "mfa" and one["at"] > since]
+        return bool(shown) and Authenticator.objects.filter(user=agent, pk__in=[pk for pk in shown if pk]).exists()
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """What is still missing: to sign in, to be an operator, to set a factor up, or to show it."""

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -165,6 +166,7 @@ def scribe(oak):
 @pytest.fixture
 def client_of() -> Callable:
     """A signed-in browser of an agent, without the browser; with `factor=True` one that passed a second factor."""
+    from allauth.mfa.models import Authenticator
     from django.test import Client
 
     def signed_in(agent, factor=False, **options):
@@ -172,7 +174,8 @@ def client_of() -> Callable:
         client.force_login(agent)
         if factor:
             session = client.session
-            session["account_authentication_methods"] = [{"method": "mfa", "at": 0}]
+            shown, _ = Authenticator.objects.get_or_create(user=agent, type="totp", defaults={"data": {}})
+            session["account_authentication_methods"] = [{"method": "mfa", "at": time.time(), "id": shown.pk}]
             session["account_authentication_methods_user"] = str(agent.pk)
             session.save()
         return client

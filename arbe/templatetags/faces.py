@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from houses.membership import houses_of
 from houses.rights import right
-from houses.scopes import R
+from houses.scopes import R, X
 from threads.models import Thread
 from threads.pages import BUSY
 
@@ -118,6 +118,12 @@ def initials(name: str) -> str:
 @register.filter
 def titled(thread: Any) -> str:
     return str(thread.name or "Untitled thread")
+
+
+@register.simple_tag(takes_context=True)
+def manages(context: Any) -> bool:
+    """Whether whoever looks manages the house of the page."""
+    return X in right(context["request"].user, context["house"]).bits
 
 
 @register.inclusion_tag("parts/sidebar.html", takes_context=True)

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
@@ -11,6 +10,7 @@ from django.http import HttpRequest
 
 from houses.agents import BOT, HUMAN, RUNTIMES, Agent
 from houses.credentials import sign_in_address
+from houses.identity import take_factors_off
 from houses.models import SignInLink
 from houses.refusals import Refused
 
@@ -89,18 +89,21 @@ class AgentAdmin(Users):
     @admin.action(description="Take their second factor off: they lost it, and their recovery codes")
     def take_factor_off(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
         for agent in rows:
-            Authenticator.objects.filter(user=agent).delete()
-            self.log_change(request, agent, "without a second factor")
-            self.message_user(request, f"{agent} comes in without a second factor.", messages.SUCCESS)
+            take_factors_off(agent)
+            self._did(request, agent, "comes in without a second factor")
 
     @admin.action(description="Deactivate: they are out of every house at once")
     def deactivate(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
         for agent in rows.exclude(pk=str(request.user.pk)):  # nobody shuts themselves out by a slip
             agent.deactivate()
-            self.log_change(request, agent, "deactivated")
+            self._did(request, agent, "is out of every house")
 
     @admin.action(description="Let them in again")
     def reactivate(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
         for agent in rows:
             agent.reactivate()
-            self.log_change(request, agent, "let in again")
+            self._did(request, agent, "may come in again")
+
+    def _did(self, request: HttpRequest, agent: Agent, done: str) -> None:
+        self.log_change(request, agent, done)
+        self.message_user(request, f"{agent} {done}.", messages.SUCCESS)

@@ -5,9 +5,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from houses.agents import Agent
+from houses.giving import withdraw
 from houses.models import Grant
 from houses.operators import HouseFilter, Looking
-from houses.rights import withdraw
 from houses.scope_finding import scope_granted
 
 

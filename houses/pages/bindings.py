@@ -1,5 +1,6 @@
 """Pages of secret bindings: which credential goes where, and to whom."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -69,21 +70,15 @@ def binding(request: HttpRequest, house: House, binding_id: str | None = None) -
     by = agent_of(request)
     one = _one(request, binding_id) if binding_id else None
 
-    def keep(given: dict[str, Any]) -> None:
-        if one is None:
-            SecretBinding.objects.create_in(house, by=by, **given)
-        else:
-            one.change(by=by, **given)
-
     return edited(
         request,
         house,
         BindingForm(house, by, request.POST or None, initial=_filled_in(one) if one else None),
-        keep=keep,
+        one=one,
+        create=partial(SecretBinding.objects.create_in, house),
         then=reverse("bindings", args=[house.pk]),
         title=one.name if one else "New binding",
         trail="Bindings",
-        exists=one is not None,
         remove_url=reverse("binding_remove", args=[house.pk, one.pk]) if one else "",
         remove_words="Nobody gets the credential by it any more; the secret stays.",
     )

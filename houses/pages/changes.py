@@ -1,7 +1,6 @@
 """The page of changes: who changed what in this house, and when; the same for one thing."""
 
-from datetime import date, datetime, time, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -12,13 +11,12 @@ from django.views.decorators.http import require_safe
 
 from houses.indoors import in_house
 from houses.models import Agent, House, Member, Mutation
-from houses.mutations import ACTIONS, MutationQuerySet
+from houses.mutations import ACTIONS, ARBE, MutationQuerySet
 from houses.refusals import Invalid
 from houses.retelling import VERBS, audited, retell, word_for_table
 from houses.scopes import X
 
 AT_ONCE = 50
-ARBE = "arbe"
 
 
 @in_house(needs=X)
@@ -26,7 +24,7 @@ ARBE = "arbe"
 def changes(request: HttpRequest, house: House) -> HttpResponse:
     """What was changed, newest first."""
     given = request.GET
-    rows = chosen(Mutation.objects.all(), given)
+    rows = chosen(given)
     if given.get("before"):
         rows = rows.before(_number(given["before"]))
     taken = list(rows.newest_first()[: AT_ONCE + 1])
@@ -46,18 +44,17 @@ def changes(request: HttpRequest, house: House) -> HttpResponse:
     return render(request, "houses/changes.html", context)
 
 
-def chosen(rows: MutationQuerySet, given: QueryDict | dict[str, Any]) -> MutationQuerySet:
+def chosen(given: QueryDict) -> MutationQuerySet:
     """Those that a form asks for."""
-    if agent := given.get("agent"):
-        rows = rows.by_arbe() if agent == ARBE else rows.by_agent(_uuid(agent))
-    if table := given.get("table"):
-        rows = rows.of_table(table)
-    if row := given.get("row"):
-        rows = rows.filter(row_id=row)
-    if action := given.get("action"):
-        rows = rows.that(action)
-    start, end = _day(given.get("from")), _day(given.get("to"))
-    return rows.between(start, end + timedelta(days=1) if end else None)
+    agent = given.get("agent", "")
+    return Mutation.objects.chosen(
+        agent=_uuid(agent) if agent not in ("", ARBE) else agent,
+        table=given.get("table", ""),
+        row=given.get("row", ""),
+        action=given.get("action", ""),
+        since=_day(given.get("from", "")),
+        until=_day(given.get("to", ""), later=1),
+    )
 
 
 def _has_house(table: str) -> bool:
@@ -73,9 +70,9 @@ def _earlier(given: QueryDict, taken: list[Mutation]) -> str:
     return query.urlencode()
 
 
-def _uuid(text: Any) -> UUID:
+def _uuid(text: str) -> UUID:
     try:
-        return UUID(str(text))
+        return UUID(text)
     except ValueError:
         raise Invalid("agent: this is nobody's id.") from None
 
@@ -86,14 +83,15 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _day(text: Any) -> datetime | None:
+def _day(text: str, later: int = 0) -> datetime | None:
+    """When a day begins, or the one after it, which the last of all days does not have."""
     if not text:
         return None
     try:
-        day = text if isinstance(text, date) else date.fromisoformat(str(text))
-    except ValueError:
+        day = date.fromisoformat(text) + timedelta(days=later)
+        return timezone.make_aware(datetime.combine(day, time())).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Invalid("A day is written like 2026-11-21.") from None
-    return timezone.make_aware(datetime.combine(day, time()))
 
 
 urlpatterns = [path("houses/<str:house_id>/settings/changes/", changes, name="changes")]

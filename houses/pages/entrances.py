@@ -6,12 +6,11 @@ from allauth.mfa.base import views as factor
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
 from allauth.socialaccount import views as identities
-from allauth.socialaccount.providers.openid_connect import views as openid
 from allauth.usersessions import views as sessions
 from django.urls import path, re_path
 from django.views.decorators.cache import never_cache
 
-from houses.identity import vouched
+from houses.identity import to_provider, vouched
 from houses.pages import coming_in
 
 urlpatterns = [
@@ -25,7 +24,7 @@ urlpatterns = [
         never_cache(account.password_reset_from_key),
         name="account_reset_password_from_key",
     ),
-    path("sign-in/with/<str:provider_id>/", never_cache(openid.login), name="openid_connect_login"),
+    path("sign-in/with/<str:provider_id>/", never_cache(to_provider), name="openid_connect_login"),
     path("sign-in/with/<str:provider_id>/back/", never_cache(vouched), name="openid_connect_callback"),
     path("you/again/", account.reauthenticate, name="account_reauthenticate"),
     path("you/again/factor/", factor.reauthenticate, name="mfa_reauthenticate"),

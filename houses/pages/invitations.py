@@ -3,8 +3,6 @@
 from typing import Any
 
 from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.models import SocialAccount
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
@@ -12,9 +10,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.finding import found
-from houses.identity import IDENTITY, INVITATION
+from houses.identity import IDENTITY, INVITATION, remember, remembered
 from houses.indoors import agent_of, in_house
-from houses.invitations import Invitation
+from houses.invitations import Invitation, NotShown
 from houses.models import Agent, House
 from houses.pages.coming_in import come_in
 from houses.refusals import Invalid, Refused
@@ -27,34 +25,51 @@ def invitation(request: HttpRequest, text: str) -> HttpResponse:
     """Looking at it uses nothing up. The button does: as who is signed in, or as somebody new."""
     opened = Invitation.objects.read(text)
     if request.method != "POST":
-        request.session[INVITATION] = text  # so that somebody whom a provider vouches for finds their way back
         return _page(request, opened)
+    if "not_me" in request.POST:
+        request.session.pop(IDENTITY, None)
+        return redirect("invitation", text)
     request.session["next"] = reverse("house", args=[opened.house_id])
     if isinstance(request.user, Agent):
         opened.accept(by=request.user)
+        _forget(request)
         return redirect(request.session.pop("next"))
     try:
         person = _somebody_new(request, opened)
     except Refused as refused:
-        return _page(request, opened, refused.status, detail=refused.detail)
+        unshown = isinstance(refused, NotShown)
+        return _page(request, opened, refused.status, detail=refused.detail, unshown=unshown)
+    _forget(request)
     return come_in(request, person)
 
 
-@transaction.atomic
 def _somebody_new(request: HttpRequest, opened: Invitation) -> Agent:
-    name, identity = request.POST.get("name", ""), request.session.get(IDENTITY)
-    if identity is None:
-        password = request.POST.get("password", "")
-        if not password:
-            raise Invalid("Choose a password to come back with.")
-        return opened.accept_as_new(name=name, email=request.POST.get("email", ""), password=password)
-    person = opened.accept_as_new(name=name, email=identity["email"] or "")
-    SocialAccount.objects.create(user=person, provider=identity["provider"], uid=identity["uid"])
-    return person
+    name, not_theirs = request.POST.get("name", ""), "not_theirs" in request.POST
+    if who := _identity(request):
+        known = (who["provider"], who["uid"])
+        return opened.accept_as_new(name=name, email=who["email"] or "", identity=known, not_theirs=not_theirs)
+    password = request.POST.get("password", "")
+    if not password:
+        raise Invalid("Choose a password to come back with.")
+    email = request.POST.get("email", "")
+    return opened.accept_as_new(name=name, email=email, password=password, not_theirs=not_theirs)
+
+
+def _identity(request: HttpRequest) -> dict[str, Any] | None:
+    """Who a provider says they are: for the one invitation that they went there from."""
+    who, match = remembered(request, IDENTITY), request.resolver_match
+    return who if who and match and who["text"] == match.kwargs["text"] else None
+
+
+def _forget(request: HttpRequest) -> None:
+    for what in (IDENTITY, INVITATION):
+        request.session.pop(what, None)
 
 
 def _page(request: HttpRequest, opened: Invitation, status: int = 200, **more: Any) -> HttpResponse:
-    more |= {"providers": get_adapter().list_providers(request), "identity": request.session.get(IDENTITY)}
+    # So that somebody whom a provider vouches for finds their way back.
+    remember(request, INVITATION, {"text": request.path.strip("/").rpartition("/")[2]})
+    more |= {"providers": get_adapter().list_providers(request), "identity": _identity(request)}
     return render(request, "houses/invitation.html", {"invitation": opened, **more}, status=status)
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
@@ -20,9 +19,8 @@ from houses.invitations import Invitation, invitation_address
 from houses.models import Agent, House, Member, SignInLink, Token
 from houses.pages import token_forms
 from houses.pages.you import you_page
-from houses.places import MEMBER
 from houses.refusals import Refused
-from houses.rights import may
+from houses.rights import MEMBER, may
 from houses.scopes import X
 
 
@@ -68,11 +66,7 @@ def _admit(request: HttpRequest, house: House) -> dict[str, str]:
     came = welcome_person(house, email, name=name, by=by)
     if came.invitation_link:
         return _invited_once(came.invitation_link)
-    person = came.member and came.member.agent
-    if came.sign_in_link:
-        return _link_once(person, came.sign_in_link)
-    words = f"{person} was here before and comes in as always."
-    return {"title": f"{person} is in {house}", "words": words, "value": settings.ARBE_URL}
+    return _link_once(came.member and came.member.agent, came.sign_in_link or "")
 
 
 def _link_once(person: object, link: str) -> dict[str, str]:
@@ -95,7 +89,7 @@ def _token_once(request: HttpRequest, house: House, bot: Agent) -> dict[str, str
 @require_POST
 def member(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
     """Change a role, or take somebody out."""
-    one, by = _member_of(agent_id), agent_of(request)
+    one, by = found(Member.objects.select_related("agent"), agent_id=agent_id), agent_of(request)
     if "remove" in request.POST:
         one.leave(by=by)
         return redirect("houses" if one.agent_id == by.pk else reverse("members", args=[house.pk]))

@@ -1,5 +1,6 @@
 """Pages of activation policies: when bots start by themselves. They are kept; nothing fires yet."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -9,22 +10,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from houses.agents import BOT, Agent
-from houses.finding import found
+from houses.aims import shown
+from houses.finding import found, member_named
 from houses.indoors import agent_of, in_house
 from houses.models import ActivationPolicy, House, Resource, Tool
-from houses.pages.record_forms import JSONObject, RecordForm, Several, Text, edited, listed, shown_json
-from houses.triggers import TRIGGERS
+from houses.pages.record_forms import JSONObject, RecordForm, Several, Text, edited, filled_in, listed, shown_json
+from houses.triggers import KNOWN, TRIGGERS, in_words
 
 NOT_YET = "Policies are kept and checked here. Nothing fires yet: until it does, bots start when they are asked."
-EXAMPLES = [
-    ("cron", '{"expression": "0 9 * * 1", "zone": "Europe/Berlin"}'),
-    ("interval", '{"ms": 3600000}'),
-    ("webhook", '{"path": "/hooks/my-agent"}'),
-    ("stream-event", '{"stream_id": "…", "filter": {"type": "message"}}'),
-    ("github-event", '{"resource": "…", "events": ["push"]}'),
-    ("mention", '{"scope_ids": ["…"]}'),
-    ("ambient", '{"scope_ids": ["…"], "delay_ms": 5000}'),
-]
+EXAMPLES = [(name, json.dumps(known.example, ensure_ascii=False)) for name, known in KNOWN.items()]
 
 
 class PolicyForm(RecordForm):
@@ -54,7 +48,8 @@ class PolicyForm(RecordForm):
 
 @in_house
 def policies(request: HttpRequest, house: House) -> HttpResponse:
-    rows = ActivationPolicy.objects.shown_to(agent_of(request)).order_by("agent__name", "created_at", "pk")
+    by = agent_of(request)
+    rows = ActivationPolicy.objects.shown_to(by).order_by("agent__name", "created_at", "pk")
     return listed(
         request,
         house,
@@ -66,6 +61,7 @@ def policies(request: HttpRequest, house: House) -> HttpResponse:
             "about": f"{one.agent} · {one.when}",
             "chip": "on" if one.enabled else "off",
         },
+        ready=lambda some: _as_seen(some, by),
         tab="policies",
         title="Policies",
         note=NOT_YET,
@@ -87,22 +83,15 @@ def policy(request: HttpRequest, house: House, policy_id: str | None = None) -> 
     if one is not None:
         del form.fields["agent"]
 
-    def keep(given: dict[str, Any]) -> None:
-        if one is None:
-            bot = found(Agent.objects.filter(memberships__house_id=house.pk), pk=given.pop("agent"))
-            ActivationPolicy.objects.create_for(bot, by=by, **given)
-        else:
-            one.change(by=by, **given)
-
     return edited(
         request,
         house,
         form,
-        keep=keep,
+        one=one,
+        create=_create,
         then=reverse("policies", args=[house.pk]),
         title=(one.name or f"{one.agent}, {one.when}") if one else "New policy",
         trail="Policies",
-        exists=one is not None,
         note=NOT_YET,
         examples=EXAMPLES,
         remove_url=reverse("policy_remove", args=[house.pk, one.pk]) if one else "",
@@ -117,11 +106,24 @@ def policy_remove(request: HttpRequest, house: House, policy_id: str) -> HttpRes
     return redirect("policies", house.pk)
 
 
+def _create(*, agent: str, **given: Any) -> None:
+    ActivationPolicy.objects.create_for(member_named(agent), **given)
+
+
 def _filled_in(one: Any) -> dict[str, Any]:
-    given = {name: getattr(one, name) for name in ("name", "trigger", "enabled")}
-    about = {"resources": [bound.resource_id for bound in one.seen], "tools": one.tool_ids}
-    return given | about | {"config": shown_json(one.config)}
+    said = filled_in(one, texts=("name", "trigger", "enabled", "tools"))
+    return said | {"resources": [bound.resource_id for bound in one.seen], "config": shown_json(one.told)}
 
 
-def _one(request: HttpRequest, policy_id: str) -> ActivationPolicy:
-    return found(ActivationPolicy.objects.shown_to(agent_of(request)), "This house has no such policy.", pk=policy_id)
+def _one(request: HttpRequest, policy_id: str) -> Any:
+    by = agent_of(request)
+    one = found(ActivationPolicy.objects.shown_to(by), "This house has no such policy.", pk=policy_id)
+    return _as_seen([one], by)[0]
+
+
+def _as_seen(policies: list[Any], by: Agent) -> list[Any]:
+    """Each with as much of its particulars and its tools as whoever looks may read."""
+    aims = shown(((one.trigger, one.config, one.tool_ids) for one in policies), by)
+    for one, (config, tools) in zip(policies, aims, strict=True):
+        one.told, one.tools, one.when = config, tools, in_words(one.trigger, config)
+    return policies

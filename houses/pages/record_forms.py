@@ -72,24 +72,36 @@ class RecordForm(forms.Form):
         return [(_shape(field), field) for field in self]
 
 
+def filled_in(one: Any, *, texts: Iterable[str], objects: Iterable[str] = ()) -> dict[str, Any]:
+    """What a form of the record begins with."""
+    said = {name: getattr(one, name) for name in texts}
+    return said | {name: shown_json(getattr(one, name)) for name in objects}
+
+
 def shown_json(value: dict[str, Any]) -> str:
     """An object as somebody would type it."""
     return json.dumps(value, indent=2, ensure_ascii=False) if value else ""
 
 
 def listed(
-    request: HttpRequest, house: House, rows: "QuerySet[Any]", tell: Callable[[Any], dict[str, Any]], **more: Any
+    request: HttpRequest,
+    house: House,
+    rows: "QuerySet[Any]",
+    tell: Callable[[Any], dict[str, Any]],
+    *,
+    ready: Callable[[list[Any]], list[Any]] = list,
+    **more: Any,
 ) -> HttpResponse:
-    """A page of a list of records."""
+    """A page of a list of records, each as `tell` has it; `ready` sees them first, all at once."""
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "house": house,
         "here": "settings",
-        "rows": [tell(one) for one in page.object_list],
+        "rows": [tell(one) for one in ready(list(page.object_list))],
         "next": f"?page={page.next_page_number()}" if page.has_next() else "",
         "manages": may(agent_of(request), X, house),
     }
-    return render(request, more.pop("template", "houses/records.html"), context | more)
+    return render(request, "houses/records.html", context | more)
 
 
 def edited(
@@ -97,19 +109,23 @@ def edited(
     house: House,
     form: RecordForm,
     *,
-    keep: Callable[[dict[str, Any]], object],
+    one: Any,
+    create: Callable[..., object],
     then: str,
     **more: Any,
 ) -> HttpResponse:
-    """A record in a form: shown, or kept by its verb and back to the list; what is refused is said above the form."""
+    """A record in a form: shown, or kept by its verb and back to the list; what is refused is said above the form.
+
+    `one` is changed; where there is none yet, it is for `create` to make it.
+    """
+    by, status = agent_of(request), 200
     context: dict[str, Any] = {"house": house, "here": "settings", "form": form, "then": then}
-    context["manages"] = may(agent_of(request), X, house)
-    status = 200
+    context |= {"exists": one is not None, "manages": may(by, X, house)}
     if request.method == "POST":
         try:
             if form.is_valid():
                 with transaction.atomic():
-                    keep(form.given())
+                    (one.change if one else create)(by=by, **form.given())
                 return redirect(then)
             status = 400
         except Refused as refused:

@@ -6,9 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 
-from houses.agents import Agent
 from houses.capabilities import shown
-from houses.finding import found
+from houses.finding import member_named
 from houses.indoors import agent_of, in_house
 from houses.models import House
 from houses.pages.bindings import binding, binding_remove, bindings
@@ -21,8 +20,7 @@ from houses.pages.tools import tool, tool_remove, tools
 @in_house
 def capabilities(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
     """What a member can do here, as far as whoever looks may see it."""
-    everybody = Agent.objects.filter(memberships__house_id=house.pk)
-    member = found(everybody, "Nobody of that id is in this house.", pk=agent_id)
+    member = member_named(agent_id)
     can = shown(member, to=agent_of(request))
     names = {one.pk: one.name for one in (*can["tools"], *can["resources"])}
     for one in (*can["policies"], *can["secrets"]):

@@ -1,6 +1,6 @@
 """Pages of resources: the things outside that a house's agents operate on."""
 
-from typing import Any
+from functools import partial
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from houses.finding import found
 from houses.indoors import agent_of, in_house
 from houses.models import House, Resource
-from houses.pages.record_forms import JSONObject, RecordForm, Text, edited, listed, shown_json
+from houses.pages.record_forms import JSONObject, RecordForm, Text, edited, filled_in, listed
 from houses.resources import KINDS
 
 
@@ -57,24 +57,20 @@ def resources(request: HttpRequest, house: House) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def resource(request: HttpRequest, house: House, resource_id: str | None = None) -> HttpResponse:
     """Name something outside, or change what is known of it."""
-    by = agent_of(request)
     one = _one(request, resource_id) if resource_id else None
-
-    def keep(given: dict[str, Any]) -> None:
-        if one is None:
-            Resource.objects.create_in(house, by=by, **given)
-        else:
-            one.change(by=by, **given)
 
     return edited(
         request,
         house,
-        ResourceForm(request.POST or None, initial=_filled_in(one) if one else None),
-        keep=keep,
+        ResourceForm(
+            request.POST or None,
+            initial=filled_in(one, texts=("name", "kind", "external_id"), objects=("config",)) if one else None,
+        ),
+        one=one,
+        create=partial(Resource.objects.create_in, house),
         then=reverse("resources", args=[house.pk]),
         title=one.name if one else "New resource",
         trail="Resources",
-        exists=one is not None,
         remove_url=reverse("resource_remove", args=[house.pk, one.pk]) if one else "",
         remove_words="What was granted on it, its bindings and its place in policies go along.",
     )
@@ -85,11 +81,6 @@ def resource(request: HttpRequest, house: House, resource_id: str | None = None)
 def resource_remove(request: HttpRequest, house: House, resource_id: str) -> HttpResponse:
     _one(request, resource_id).remove(by=agent_of(request))
     return redirect("resources", house.pk)
-
-
-def _filled_in(one: Resource) -> dict[str, Any]:
-    given = {name: getattr(one, name) for name in ("name", "kind", "external_id")}
-    return given | {"config": shown_json(one.config)}
 
 
 def _one(request: HttpRequest, resource_id: str) -> Resource:

@@ -1,6 +1,6 @@
 """Pages of tools: what agents can call."""
 
-from typing import Any
+from functools import partial
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from houses.finding import found
 from houses.indoors import agent_of, in_house
 from houses.models import House, Tool
-from houses.pages.record_forms import JSONObject, Lines, RecordForm, Text, edited, listed, shown_json
+from houses.pages.record_forms import JSONObject, Lines, RecordForm, Text, edited, filled_in, listed
 from houses.tools import HTTP, MCP
 
 
@@ -68,16 +68,12 @@ def tools(request: HttpRequest, house: House) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def tool(request: HttpRequest, house: House, tool_id: str | None = None) -> HttpResponse:
     """Describe something that can be called, or change that."""
-    by = agent_of(request)
     one = _one(request, tool_id) if tool_id else None
 
-    def keep(given: dict[str, Any]) -> None:
-        if one is None:
-            Tool.objects.create_in(house, by=by, **given)
-        else:
-            one.change(by=by, **given)
-
-    form = ToolForm(request.POST or None, initial=_filled_in(one) if one else None)
+    form = ToolForm(
+        request.POST or None,
+        initial=filled_in(one, texts=("name", "kind", "description"), objects=("schema", "config")) if one else None,
+    )
     closed = bool(one and one.is_builtin)
     if closed:
         _close(form)
@@ -85,11 +81,11 @@ def tool(request: HttpRequest, house: House, tool_id: str | None = None) -> Http
         request,
         house,
         form,
-        keep=keep,
+        one=one,
+        create=partial(Tool.objects.create_in, house),
         then=reverse("tools", args=[house.pk]),
         title=one.name if one else "New tool",
         trail="Tools",
-        exists=one is not None,
         closed=closed,
         note="This tool comes with the installation: every house has it, and none changes it." if closed else "",
         remove_url=reverse("tool_remove", args=[house.pk, one.pk]) if one else "",
@@ -107,11 +103,6 @@ def tool_remove(request: HttpRequest, house: House, tool_id: str) -> HttpRespons
 def _close(form: forms.Form) -> None:
     for field in form.fields.values():
         field.disabled = True
-
-
-def _filled_in(one: Tool) -> dict[str, Any]:
-    given = {name: getattr(one, name) for name in ("name", "kind", "description")}
-    return given | {"schema": shown_json(one.schema), "config": shown_json(one.config)}
 
 
 def _one(request: HttpRequest, tool_id: str) -> Tool:

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from houses import attempts
 from houses.api import limits
 from houses.tenancy import inside
 from tests.api.conftest import Api, token_of
@@ -25,7 +26,6 @@ def at_noon(monkeypatch):
 
     class Noon:
         time = staticmethod(lambda: NOON + 12)
-        monotonic = staticmethod(limits.time.monotonic)
 
     monkeypatch.setattr(limits, "time", Noon)
 
@@ -72,8 +72,7 @@ def test_what_is_refused_for_being_too_much_is_not_done(few, at_noon, api, oak):
 
 
 def test_the_next_minute_starts_anew(api, running):
-    counter = limits.Counter(running.redis.url)
-    said = [counter.count("somebody", 2, NOON + at) for at in (58, 59, 60)]
+    said = [limits.count("somebody", 2, NOON + at) for at in (58, 59, 60)]
     assert [(one.made, one.seconds_left) for one in said] == [(1, 2), (2, 1), (1, 60)]
 
 
@@ -84,9 +83,8 @@ def test_zero_is_no_limit(settings, api):
 
 def test_without_redis_everybody_is_let_through_and_the_log_says_so_once(settings, api, caplog):
     settings.RATE_LIMIT, settings.REDIS_URL = 1, "redis://127.0.0.1:1/0"
-    limits.counter.cache_clear()
-    with caplog.at_level(logging.WARNING, limits.__name__):
+    attempts.absence_of.cache_clear()
+    with caplog.at_level(logging.WARNING, attempts.__name__):
         said = [api("GET", "").status_code for _ in range(3)]
     assert said == [200, 200, 200]
-    assert [one.message for one in caplog.records if "not counted" in one.message] != []
-    assert len([one for one in caplog.records if one.name == limits.__name__]) == 1
+    assert len([one for one in caplog.records if "not counted" in one.message]) == 1

@@ -4,11 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
-from houses.models import Mutation, Secret
-from houses.rights import give
+from houses.giving import give
+from houses.models import Memory, Mutation, Secret, Tool
 from houses.tenancy import inside
 from streams import signals
+from streams.client import Streams
 from streams.signals import CommandWitnessed, FailureWitnessed, signals_of, witness
 from threads.models import Thread
 
@@ -62,6 +64,14 @@ def test_changes_are_found_by_what_a_form_asks_for(soup, ada, client_of, at, giv
     assert len(entries(client_of(ada).get(at("changes"), given))) == count
 
 
+def test_a_record_that_changed_is_a_link_to_its_page(oak, ada, client_of, at):
+    with inside(oak, ada):
+        tool = Tool.objects.create_in(oak, by=ada, name="peel", kind="mcp", config={"url": "https://peel.example/"})
+        memory = Memory.objects.remember("Soup is hot.", by=ada)
+    shown = client_of(ada).get(at("changes")).content.decode()
+    assert f'href="{at("tool", tool.pk)}"' in shown and f'href="{at("memory", memory.pk)}"' in shown
+
+
 def test_one_thing_has_a_history_of_its_own(soup, ada, client_of, at):
     page = client_of(ada).get(at("changes"), {"table": "threads", "row": soup.pk})
     assert len(entries(page)) == 2 and "The history of" in text_of(page)
@@ -82,7 +92,8 @@ def test_earlier_changes_are_on_the_next_page(oak, ada, client_of, at):
 
 
 @pytest.mark.parametrize(
-    "given", [{"agent": "me"}, {"from": "soon"}, {"before": "x"}, {"before": "-1"}, {"to": "2026"}]
+    "given",
+    [{"agent": "me"}, {"from": "soon"}, {"before": "x"}, {"before": "-1"}, {"to": "2026"}, {"to": "9999-12-31"}],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(oak, ada, client_of, at, given):
     page = client_of(ada).get(at("changes"), given)
@@ -161,12 +172,32 @@ def test_signals_are_found_by_kind_agent_and_time(witnessed, ada, bo, client_of,
     )
 
 
-def test_whoever_reads_the_house_reads_its_signals(witnessed, oak, ada, bo, cy, client_of, at):
-    assert client_of(bo).get(at("signals")).status_code == 200
-    assert client_of(cy).get(at("signals")).status_code == 404
+def test_signals_are_for_those_who_manage_the_house(witnessed, oak, ada, bo, cy, client_of, at):
+    """They tell of threads that others may not read."""
+    address = f"/api/houses/{oak.pk}/signals/"
+
+    def asked(agent):
+        return [client_of(agent).get(one).status_code for one in (at("signals"), address)]
+
+    assert (asked(bo), asked(cy)) == ([403, 403], [404, 404])
+    assert at("signals") not in client_of(bo).get(at("members")).content.decode()
     with inside(oak, ada):
-        give(bo, oak, "none", by=ada)
-    assert client_of(bo).get(at("signals")).status_code == 404
+        give(bo, oak, "rx", by=ada)
+    assert asked(bo) == [200, 200]
+    assert at("signals") in client_of(bo).get(at("members")).content.decode()
+
+
+def test_no_transaction_is_open_while_the_stream_server_is_asked(witnessed, oak, ada, client_of, at, monkeypatch):
+    client, seen, real = client_of(ada), [], Streams.before
+
+    def asked(*args):
+        seen.append(connection.in_atomic_block)
+        return real(*args)
+
+    monkeypatch.setattr(Streams, "before", asked)
+    for address in (at("signals"), f"/api/houses/{oak.pk}/signals/"):
+        assert client.get(address).status_code == 200
+    assert seen == [False, False]
 
 
 def test_a_house_without_signals_says_what_would_be_here(oak, ada, client_of, at):
@@ -191,4 +222,5 @@ def test_the_api_pages_through_signals(witnessed, oak, ada, client_of):
     first = client.get(address, {"limit": 2}).json()
     rest = client.get(address, {"limit": 2, "cursor": first["next"]}).json()
     assert first["results"] + rest["results"] == whole["results"] and rest["next"] is None
-    assert client.get(address, {"cursor": "x"}).status_code == 400
+    for cursor in ("x", "\u0660" * 16 + "_" + "\u0660" * 16, "9" * 16 + "_" + "9" * 16):
+        assert client.get(address, {"cursor": cursor}).status_code == 400, cursor

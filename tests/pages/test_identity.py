@@ -11,11 +11,16 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 from django.urls import get_resolver
 
+from houses.attempts import WRONG_PASSWORDS, _account, wrong_password
+from houses.giving import give
+from houses.identity import take_factors_off
 from houses.invitations import Invitation
 from houses.models import Agent, Member, SignInLink
+from houses.operators import FACTOR_HOLDS
 from houses.tenancy import inside
 from tests.pages.provider import Provider
 
@@ -173,6 +178,26 @@ def test_a_lost_password_is_replaced_by_mail(ada, settings):
     assert "used or has expired" in Client().get(link).content.decode()
 
 
+def test_a_mail_server_that_is_away_answers_nothing_else(ada, settings, caplog):
+    settings.SENDS_MAIL, settings.EMAIL_BACKEND = True, "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    for email in (ada.email, "nobody@oak.example"):
+        assert Client().post("/sign-in/lost/", {"email": email}).headers["Location"] == "/sign-in/lost/sent/"
+    assert caplog.text.count("a letter could not be sent") == 1
+
+
+def test_a_mail_shows_an_address_and_ends_what_others_connected(ada, settings):
+    settings.SENDS_MAIL, client = True, Client()
+    Agent.objects.filter(pk=ada.pk).update(address_shown=False)
+    SocialAccount.objects.create(user=ada, provider="oidc", uid="s-1")
+    client.post("/sign-in/lost/", {"email": ada.email})
+    link = re.search(r"(/sign-in/lost/\S+-\S+)", mail.outbox[0].body)[1]
+    form = client.get(link, follow=True)
+    client.post(form.request["PATH_INFO"], {"password1": OTHER, "password2": OTHER})
+    ada.refresh_from_db()
+    assert ada.address_shown and not SocialAccount.objects.exists()
+
+
 def test_without_mail_the_page_says_whom_to_ask(client, ada):
     for answer in (client.get("/sign-in/lost/"), client.post("/sign-in/lost/", {"email": ada.email})):
         assert "Ask an operator" in answer.content.decode() and "<form" not in answer.content.decode()
@@ -219,6 +244,36 @@ def test_without_redis_one_comes_in(ada, settings):
     settings.REDIS_URL, client = "redis://127.0.0.1:1/0", Client()
     assert sign_in(client, password="wrong").status_code == 401
     assert sign_in(client).status_code == 302 and is_in(client)
+
+
+def test_one_account_is_not_guessed_at_from_everywhere(ada, cy):
+    for _ in range(WRONG_PASSWORDS):
+        wrong_password("Ada@oak.example")
+    answer = sign_in(Client(), REMOTE_ADDR="192.0.2.9")
+    assert answer.status_code == 429 and answer.headers["Retry-After"] == "3600"
+    assert sign_in(Client(), "cy@elm.example").status_code == 302
+    assert Client().post(f"/sign-in/{SignInLink.objects.make(ada)}/").status_code == 302
+
+
+def test_wrong_passwords_are_counted_by_account(ada, settings):
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "1000/5m/ip"}
+    for _ in range(WRONG_PASSWORDS):
+        wrong_password("di@oak.example")
+    assert sign_in(Client(), "di@oak.example", "wrong").status_code == 429
+    assert sign_in(Client(), password="wrong").status_code == 401 and int(cache.get(_account(ada.email))) == 1
+
+
+def test_nul_is_refused_with_a_sentence(ada):
+    client = Client()
+    for answer in (
+        client.post("/sign-in/", {"email": "a\0b", "password": WORD}),
+        client.get("/sign-in/with/a%00b/"),
+        client.get("/sign-in/?next=%00"),
+        client.get("/sign-in/a%00b/"),
+    ):
+        assert answer.status_code == 400 and "NUL character" in answer.content.decode()
+    client.cookies["arbe_session"] = "a\0b" * 8
+    assert client.get("/sign-in/").status_code == 200 and client.get("/you/").status_code == 302
 
 
 # Sessions
@@ -294,6 +349,19 @@ def test_a_session_that_set_a_factor_up_or_showed_it_is_let_in(committed, operat
     assert older.get("/admin/").status_code == 200
 
 
+def test_a_factor_counts_while_it_is_there_and_for_a_while(committed, operator, ada, factor):
+    session = operator.session
+    shown = session["account_authentication_methods"]
+    session["account_authentication_methods"] = [one | {"at": one["at"] - FACTOR_HOLDS} for one in shown]
+    session.save()
+    assert operator.get("/admin/").headers["Location"].startswith("/you/again/factor/?next=/admin/")
+    session["account_authentication_methods"] = shown
+    session.save()
+    assert operator.get("/admin/").status_code == 200
+    take_factors_off(ada)
+    assert operator.get("/admin/").headers["Location"].startswith("/you/factor/set-up/")
+
+
 def test_whoever_is_no_operator_learns_that_it_is_for_them(browser, factor):
     assert browser.get("/admin/").status_code == 403
 
@@ -326,6 +394,24 @@ def test_an_invitation_is_made_shown_and_taken_back(client_of, oak, ada, cy):
     assert browser.post(back).status_code == 302
     assert Client().get(link).status_code == 404
     assert "Take back" not in browser.get(f"/houses/{oak.pk}/settings/members/").content.decode()
+
+
+def test_whoever_manages_invites_and_adds_bots_on_the_page(client_of, oak, ada, bo):
+    page = f"/houses/{oak.pk}/settings/members/"
+    assert "Invite a person" not in client_of(bo).get(page).content.decode()
+    with inside(oak, ada):
+        give(bo, oak, "rwx", by=ada)
+    shown = client_of(bo).get(page).content.decode()
+    assert all(words in shown for words in ("Invite a person", "Add a bot", "what changed"))
+    assert '<option value="owner"' not in shown  # that is an owner's alone
+
+
+def test_somebody_who_is_not_there_is_refused_like_what_is_not_yours(client_of, oak, ada, cy):
+    there, nowhere = (client_of(ada).post(f"/houses/{oak.pk}/settings/members/{cy.pk}/"), Client())
+    nowhere.force_login(ada)
+    elsewhere = nowhere.post(f"/houses/{oak.pk}x/settings/members/{cy.pk}/")
+    assert there.status_code == elsewhere.status_code == 404
+    assert "There is nothing here under that address" in there.content.decode()
 
 
 def test_looking_is_not_accepting(client_of, oak, cy, invite):
@@ -428,6 +514,50 @@ def test_an_invitation_and_an_address_take_nobody_over_either(oak, ada, provider
     come_by(client)
     client.post(link, {"name": "Mallory"})
     assert SocialAccount.objects.get().user.email is None and roles(oak)["Mallory"] == "member"
+
+
+def test_an_identity_is_for_the_invitation_it_was_shown_for_and_for_a_while(oak, cy, provider, invite):
+    client, link, other = Client(), invite(), invite()
+    client.get(link)
+    come_by(client)
+    assert "Corp says" in client.get(link).content.decode() and "Corp says" not in client.get(other).content.decode()
+    assert client.post(link, {"not_me": "1"}).headers["Location"] == link
+    assert "Corp says" not in client.get(link).content.decode()
+    come_by(client)
+    session = client.session
+    session["identity"] |= {"at": session["identity"]["at"] - 600}
+    session.save()
+    assert "Corp says" not in client.get(link).content.decode()
+    come_by(client)
+    SocialAccount.objects.create(user=cy, provider="oidc", uid="s-1")
+    answer = client.post(link, {"name": "Dee"})
+    assert answer.status_code == 400 and "sign in with it" in answer.content.decode()
+
+
+def test_who_has_used_an_invitation_leaves_nothing_of_it_in_the_session(oak, provider, invite):
+    client, link = Client(), invite()
+    client.get(link)
+    come_by(client)
+    client.post(link, {"name": "Dee"})
+    assert is_in(client) and not {"identity", "invitation"} & set(client.session.keys())
+
+
+def test_an_address_taken_before_is_said_not_to_be_theirs(oak, invite):
+    Client().post(invite(), {"name": "M", "email": "di@oak.example", "password": OTHER})
+    client, link = Client(), invite(email="di@oak.example")
+    answer = client.post(link, {"name": "Di", "password": OTHER})
+    assert answer.status_code == 400 and 'name="not_theirs"' in answer.content.decode()
+    assert client.post(link, {"name": "Di", "password": OTHER, "not_theirs": "1"}).status_code == 302 and is_in(client)
+
+
+def test_a_provider_that_is_away_is_a_sentence(ada, provider):
+    client = Client()
+    sent = client.get("/sign-in/with/oidc/")
+    back = urlsplit(httpx.get(sent.headers["Location"]).headers["Location"])
+    provider.close()
+    for page in ("/sign-in/with/oidc/", f"{back.path}?{back.query}"):
+        answer = client.get(page)
+        assert answer.status_code == 503 and "does not answer" in answer.content.decode(), page
 
 
 @pytest.mark.parametrize(

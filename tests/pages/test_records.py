@@ -7,10 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from artifacts.models import Artifact
+from houses.giving import give
 from houses.models import ActivationPolicy, Memory, Resource, Secret, SecretBinding, Tool
-from houses.rights import give
 from houses.tenancy import inside
 from tests.houses.test_records import SCHEMA, resource_of, tool_of
+from threads.models import Thread
 
 pytestmark = pytest.mark.django_db
 LISTS = {
@@ -137,6 +138,18 @@ def test_a_policy_is_kept_and_the_page_says_that_it_does_not_fire(ada_browses, o
     assert ">on<" in text_of(ada_browses.get(at("policies")))
     ada_browses.post(at("policy_remove", one.pk))
     assert "Mondays" not in text_of(ada_browses.get(at("policies")))
+
+
+def test_a_policys_page_does_not_tell_of_what_one_may_not_read(bo_browses, oak, ada, bo, scribe, at):
+    with inside(oak, ada):
+        soup = Thread.objects.open_in(oak, by=ada)
+        told = {"trigger": "stream-event", "config": {"stream_id": soup.stream_id}}
+        one = ActivationPolicy.objects.create_for(scribe, by=ada, **told)
+    for shown in (True, False):
+        for page in (at("policies"), at("policy", one.pk), at("capabilities", scribe.pk)):
+            assert (soup.stream_id in text_of(bo_browses.get(page))) is shown
+        with inside(oak, ada):
+            give(bo, soup, "none", by=ada)
 
 
 def test_a_memory_is_kept_found_superseded_and_forgotten(ada_browses, bo_browses, oak, ada, at):

@@ -4,8 +4,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from houses.giving import give
 from houses.models import Agent, Member
-from houses.rights import give, right
+from houses.rights import right
 from houses.tenancy import inside
 from houses.tools import MAKE, Tool
 
@@ -61,6 +62,14 @@ def test_whoever_does_not_manage_looks_and_does_not_touch(client_of, at, ada, bo
     page = client_of(bo)
     assert "segments" not in page.get(where).content.decode()
     assert page.post(where, {"agent": bo.pk, "bits": "rwx"}).status_code == 403
+
+
+def test_whoever_may_call_a_tool_is_not_shown_how_to_grant_it(client_of, at, ada, bo):
+    where = at("rights_on", "tool", MAKE)
+    page = client_of(bo)
+    assert "segments" not in page.get(where).content.decode()
+    assert page.post(where, {"agent": ada.pk, "bits": "none"}).status_code == 403
+    assert "segments" in client_of(ada).get(where).content.decode()
 
 
 def test_the_rights_of_a_thread_that_one_may_not_read_are_not_there(client_of, at, oak, ada, bo, thread):

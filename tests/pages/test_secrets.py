@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from houses.giving import give
 from houses.models import Secret, SecretDelivery, Token
-from houses.rights import give
 from houses.tenancy import inside
 
 pytestmark = pytest.mark.django_db

@@ -6,12 +6,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arbe import private_files, process_env
+from houses.identity import reseal_factors
 from houses.refusals import Refused
 from houses.resealing import BATCH, reseal
 
 
 class Command(BaseCommand):
-    """Seal every secret of every house again, with the vault's current key. It may be killed and said again.
+    """Seal all secrets and second factors again, with the vault's current key. It may be killed and said again.
 
     For a new key: say `rotate_vault_key --new`, start arbe again, and say `rotate_vault_key`. Where ARBE_VAULT_KEY or
     ARBE_VAULT_KEY_FILE names the key, `--new` prints one: name it there, and the one until now in ARBE_VAULT_OLD_KEYS.
@@ -34,11 +35,16 @@ class Command(BaseCommand):
             raise CommandError("There is no vault key: set ARBE_VAULT_KEY or ARBE_VAULT_KEY_FILE.")
         try:
             done, broken = reseal(max(1, options["batch"]))
+            factors, lost = reseal_factors()
         except Refused as refused:
             raise CommandError(refused.detail) from refused
         self.stdout.write(f"{done} values are sealed with the current key now.")
+        if factors:
+            self.stdout.write(f"{factors} second factors are sealed with the current key now.")
         if broken:
             raise CommandError(f"{broken} values are left: they do not open with the key that they name.")
+        if lost:
+            raise CommandError(f"{lost} second factors are left: no key opens them. Take them off in the admin.")
 
     def _make(self) -> None:
         file = process_env.renew_vault_key(os.environ, settings.ARBE_VAR)

@@ -23,7 +23,7 @@ class Command(BaseCommand):
                 return
             agent = people.order_by("created_at").first()
         else:
-            agent = people.filter(email=options["email"]).first()
+            agent = people.filter(email__iexact=options["email"] or "").first()
         if agent is None:
             raise CommandError("There is nobody with that address.")
         self.stdout.write(sign_in_address(SignInLink.objects.make(agent)))
