@@ -21,7 +21,7 @@ from houses.refusals import Invalid, Refused
 from houses.secrets import NAME, Secret
 from houses.standing import require_x
 from houses.tenancy import current_house
-from houses.titles import UNFIT, one_line
+from houses.texts import UNFIT, one_line
 from sandboxes.provider import Limits
 
 KNOWN = {"repository", "image", "setup", "network", "limits", "env"}
@@ -104,8 +104,11 @@ class Environment(models.Model):
 
     @property
     def repository(self) -> Repository:
-        """Where its trees come from, and where what is made goes."""
-        return Repository.objects.get(pk=self.config["repository"])
+        """Where its trees come from, and where what is made goes. Raises `Refused`."""
+        repository = Repository.objects.filter(pk=self.config.get("repository")).first()
+        if repository is None:
+            raise Refused(f"{self.name} has no repository on it; pick one under Settings → Environments.")
+        return repository
 
     @property
     def limits(self) -> Limits:

@@ -1,6 +1,7 @@
 """Who may touch a stream: arbe itself, and whoever may do as much with what it tells. One check, at one place."""
 
 import hmac
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,7 @@ from streams.refusals import NoStream, Refusal
 from streams.wire import Caller, Scope
 
 AGAIN = 1.0  # seconds for which an answer holds: revoked means closed, within that time
+KEY = re.compile(r"[a-z0-9]{8,64}")  # of a session: anything else is not one, and no question for the database
 # The bits that an agent has on a stream of a house: (house, stream, agent) -> some of `rwx`.
 Bits = Callable[[str, str, Agent], str]
 
@@ -116,7 +118,7 @@ def _session_key(cookie: str) -> str:
         morsel = SimpleCookie(cookie).get(settings.SESSION_COOKIE_NAME)
     except CookieError:
         return ""
-    return morsel.value if morsel else ""
+    return morsel.value if morsel and KEY.fullmatch(morsel.value) else ""
 
 
 def _session_agent(key: str) -> Agent | None:
@@ -129,7 +131,4 @@ def _session_agent(key: str) -> Agent | None:
 def _token_agent(house: str, key: str) -> Agent | None:
     with inside(house):
         token = Token.objects.live().select_related("agent").filter(pk=key).first()
-    if token is None:
-        return None
-    token.agent.cap = token.bits
-    return token.agent
+    return token.bearer() if token else None

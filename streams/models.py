@@ -41,7 +41,7 @@ class Outbox(models.Model):
     class Meta:
         db_table = "outbox"
         constraints = [
-            models.UniqueConstraint(name="one_event_per_position", fields=["stream", "position"]),
+            models.UniqueConstraint(name="one_event_per_position", fields=["house", "stream", "position"]),
             SameHouse(
                 name="an_event_is_told_in_its_house",
                 fields=("house", "stream"),
@@ -50,7 +50,6 @@ class Outbox(models.Model):
             ),
             HouseOwned(name="the_outbox_stays_in_its_house"),
         ]
-        indexes = [models.Index(fields=["house", "stream", "position"], name="what_waits_in_a_house")]
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.position}"

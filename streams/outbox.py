@@ -43,8 +43,11 @@ def open_stream(house_id: str) -> str:
     return str(Stream.objects.create(house_id=house_id).pk)
 
 
-def announce(subject: Storied, event: Event, *, by: Agent) -> None:
-    """Say that something happened. Needs the transaction of the change it tells of."""
+def announce(subject: Storied, event: Event, *, by: Agent, waits: bool = True) -> None:
+    """Say that something happened. Needs the transaction of the change it tells of.
+
+    With `waits=False` nobody waits behind another who relays that stream: the sweep brings what is left.
+    """
     payload = _fitting(event)
     position = _next_position(subject.stream_id)
     Outbox.objects.create(
@@ -58,7 +61,7 @@ def announce(subject: Storied, event: Event, *, by: Agent) -> None:
     later = (subject.house_id, subject.stream_id)
     # However much one transaction announces, one relay brings it all.
     if not any(getattr(call, "args", None) == later for _, call, *_ in connection.run_on_commit):
-        transaction.on_commit(partial(_relay_now, *later))
+        transaction.on_commit(partial(_relay_now, *later, waits=waits))
 
 
 def _fitting(event: Event) -> dict[str, Any]:
@@ -81,10 +84,11 @@ def _next_position(stream_id: str) -> int:
     return int(found[0])
 
 
-def relay(house_id: str, stream_id: str) -> int:
+def relay(house_id: str, stream_id: str, *, waits: bool = True) -> int:
     """Bring what waits to the stream; returns how many events that were. Raises `StreamError`."""
-    told, more = 0, True
-    with _alone(stream_id):
+    told = 0
+    with _alone(stream_id, waits=waits) as is_ours:
+        more = is_ours
         while more:
             waiting = _waiting(house_id, stream_id)
             for row in waiting:
@@ -112,11 +116,11 @@ def sweep() -> None:
         _relay_now(house_id, stream_id)
 
 
-def _relay_now(house_id: str, stream_id: str) -> None:
+def _relay_now(house_id: str, stream_id: str, *, waits: bool = True) -> None:
     if connection.in_atomic_block:  # a test's transaction: what is not committed is not told
         return
     try:
-        relay(house_id, stream_id)
+        relay(house_id, stream_id, waits=waits)
     except StreamError as error:
         logger.warning("stream %s cannot be reached, its events wait: %s", stream_id, error)
 
@@ -147,11 +151,20 @@ os.register_at_fork(after_in_child=_streams.cache_clear)  # a child must not spe
 
 
 @contextmanager
-def _alone(stream_id: str) -> Iterator[None]:
-    """One relay per stream at a time, everywhere; the lock goes with the connection if this process dies."""
+def _alone(stream_id: str, *, waits: bool) -> Iterator[bool]:
+    """One relay per stream at a time, everywhere; the lock goes with the connection if this process dies.
+
+    False for whoever does not wait while another is at it.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 1))", [stream_id])
+        if waits:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 1))", [stream_id])
+        else:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 1))", [stream_id])
+            if not cursor.fetchall()[0][0]:
+                yield False
+                return
         try:
-            yield
+            yield True
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 1))", [stream_id])

@@ -89,7 +89,7 @@ def witness(house_id: str, signal: Event, *, by: Agent) -> None:
 def _tell(house_id: str, signal: Event, by: Agent) -> None:
     with inside(house_id, by):
         need_not_last()
-        announce(signals_of(house_id), signal, by=by)
+        announce(signals_of(house_id), signal, by=by, waits=False)
 
 
 def signals_of(house_id: str) -> Signals:

@@ -209,17 +209,21 @@ class Command(models.Model):
         Returns the seconds it waited; None if somebody stopped it, or started it, first.
         """
         free = Command.objects.filter(pk=self.pk, status=RUNNING, started_at=None, stop_asked_by=None, reason="")
-        if not free.select_for_update(no_key=True).exists():
-            return None
         others = (
             Command.objects.started_in(self.sandbox).exclude(pk=self.pk) if self.sandbox else Command.objects.none()
         )
+        near = Command.objects.filter(Q(pk=self.pk) | Q(pk__in=others.values("pk")))
+        list(near.select_for_update(no_key=True).order_by("pk"))  # in the order in which a stop locks them
+        if not free.exists():
+            return None
         self.overlapped = bool(others.update(overlapped=True))
         now = timezone.now()
         self.before_tree, self.started_at, self.leased_until = before_tree, now, now + LEASE
-        self.handed = vault.putting(handed.text)  # type: ignore[assignment]  # a part of the statement that saves
+        if handed.values:
+            self.handed = vault.putting(handed.text)  # type: ignore[assignment]  # a part of the statement that saves
         self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until", "handed"])
-        del self.handed  # the database knows what it put there
+        if handed.values:
+            del self.handed  # the database knows what it put there
         handed.note(run=self.pk, agent=self.agent, thread_id=self.thread_id, environment=self.environment)
         return (now - self.created_at).total_seconds()
 
@@ -264,6 +268,8 @@ class Command(models.Model):
         self.finished_at = timezone.now()
         self._forget_secrets()
         self.save(update_fields=["status", "exit_code", "reason", "finished_at", "handed"])
+        if self.make_id:  # the first thing on commit: the next step does not wait until this one's end is told
+            transaction.on_commit(partial(ring_make, self.house_id, self.make_id))
         announce(
             self.thread,
             CommandFinished(
@@ -283,8 +289,6 @@ class Command(models.Model):
             by=by,
         )
         tell_command(self, by=by)
-        if self.make_id:
-            transaction.on_commit(partial(ring_make, self.house_id, self.make_id))
 
     def _forget_secrets(self) -> None:
         if self.handed is not None:

@@ -13,7 +13,7 @@ from houses.agents import Agent
 from houses.refusals import Invalid, Refused, TooLarge
 from houses.rights import require
 from houses.scopes import W
-from houses.titles import one_line
+from houses.texts import one_line
 from streams.envelope import LONGEST_MESSAGE
 from streams.events import Event
 from streams.outbox import announce

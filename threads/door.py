@@ -3,7 +3,7 @@
 from houses.agents import Agent
 from houses.models import House
 from houses.rights import right
-from houses.scopes import R
+from houses.scopes import R, X
 from houses.tenancy import inside
 from streams.models import Stream
 from threads.models import Thread
@@ -17,6 +17,7 @@ def bits_on(house_id: str, stream_id: str, agent: Agent) -> str:
             return right(agent, thread).bits
         bits = right(agent, House(pk=house_id)).bits
         if House.objects.filter(pk=house_id, signals_stream_id=stream_id).exists():
-            return R if R in bits else ""  # there the system speaks, and nobody else
+            # There the system speaks and nobody else, of every thread: for whoever manages the house.
+            return R if X in bits else ""
         # The bytes that a house keeps have no row; a row without a thread told of one that has gone.
         return "" if Stream.objects.filter(pk=stream_id).exists() else bits

@@ -74,7 +74,7 @@ def _see_through(command: Command) -> None:
         redactor = Redactor({name: value.encode() for name, value in start(command).items()})
         ended = _pour(command, redactor)
         if ended is not None:
-            keep(command, ended, *_outcome(command, ended))
+            keep(command, ended, *_outcome(ended))
     except Refused as refused:
         _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED)
     except StreamError:
@@ -195,16 +195,10 @@ def _append(command: Command, text: str, start: int, end: int, style: str) -> No
     )
 
 
-def _outcome(command: Command, ended: Exit) -> tuple[str, str]:
-    """Status and reason, from how the process ended."""
-    with inside(command.house_id):
-        command.refresh_from_db(fields=["stop_asked_by", "reason"])
-        if not command.is_ending:  # nothing lands for whoever lost the right meanwhile
-            _end_if_not_allowed(command)
-        if command.reason:
-            return CANCELLED, command.reason
-        if ended.reason == "stopped" or (command.stop_asked_by and ended.code != 0):
-            return CANCELLED, f"Stopped by {command.stop_asked_by or 'arbe'}."
+def _outcome(ended: Exit) -> tuple[str, str]:
+    """Status and reason, from how the process ended, as far as nobody wanted it to end."""
+    if ended.reason == "stopped":
+        return CANCELLED, "Stopped by arbe."
     if ended.reason == "exited":
         return (COMPLETED, "") if ended.code == 0 else (FAILED, "")
     return FAILED, ended.sentence

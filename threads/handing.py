@@ -17,15 +17,16 @@ class Handed:
 
     values: dict[str, str]
     versions: dict[str, int] = field(default_factory=dict)
+    token: str = ""  # that begins to speak with this run, if any does
 
     @classmethod
     def out_of(cls, environment: Environment) -> "Handed":
         """For a run that begins. Raises `MissingSecret`."""
         secrets = environment.wanted_secrets()
         values = {secret.name: secret.reveal() for secret in secrets}
-        return cls(
-            values | {run_tokens.NAME: run_tokens.new_text()}, {secret.name: secret.version for secret in secrets}
-        )
+        token = run_tokens.new_text() if environment.network else ""
+        values |= {run_tokens.NAME: token} if token else {}
+        return cls(values, {secret.name: secret.version for secret in secrets}, token)
 
     @classmethod
     def again(cls, text: str) -> "Handed":
@@ -38,8 +39,9 @@ class Handed:
 
     def note(self, *, run: str, agent: Agent, thread_id: str, environment: Environment) -> None:
         """Write down what goes to whom, and let the token speak; in the transaction that writes down the start."""
-        token = self.values[run_tokens.NAME]
-        run_tokens.mint(agent, run, token, seconds=environment.limits.wall_seconds)
+        if self.token:
+            seconds = environment.limits.wall_seconds
+            run_tokens.mint(agent, run, self.token, thread_id=thread_id, seconds=seconds)
         if self.versions:
             SecretDelivery.objects.note(
                 self.versions, command_id=run, agent=agent, thread_id=thread_id, environment_id=environment.pk

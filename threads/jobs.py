@@ -1,11 +1,17 @@
 """What answers the doorbell: jobs that claim a row, and the sweep that rings again for whoever never came."""
 
+import logging
+from collections import defaultdict
+
 from django.db import connection
 
+from houses import run_tokens
 from houses.tenancy import inside
 from threads.following import follow_aside
 from threads.models import Command, Make
 from threads.queues import ring_command, ring_make
+
+logger = logging.getLogger(__name__)
 
 
 def drive(house_id: str, command_id: str) -> None:
@@ -40,3 +46,18 @@ def sweep() -> None:
         with inside(house_id):
             rows.rung(row_id)
         (ring_command if kind == "command" else ring_make)(house_id, row_id)
+
+
+def sweep_tokens() -> int:
+    """End the tokens of runs that are over, or gone with their thread; returns how many were left behind."""
+    going = defaultdict(set)
+    for house_id, run in run_tokens.going():
+        going[house_id].add(run)
+    count = 0
+    for house_id, runs in going.items():
+        with inside(house_id):
+            runs -= set(Command.objects.unfinished().filter(pk__in=runs).values_list("pk", flat=True))
+        count += run_tokens.end_in(house_id, sorted(runs)) if runs else 0
+    if count:
+        logger.warning("%d tokens of runs that rest were still alive", count)
+    return count

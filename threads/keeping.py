@@ -16,6 +16,7 @@ from streams.outbox import announce
 from threads.commands import CANCELLED, COMPLETED, FAILED, Command
 from threads.events import ArtifactMade
 from threads.resolving import leave
+from threads.rights import NoLongerAllowed
 
 ANNOUNCED = 100  # files of one command that its thread is told of one by one; the rows tell of all
 
@@ -36,8 +37,24 @@ def keep(command: Command, ended: Exit, status: str, reason: str) -> None:
             if mine is not None:
                 mine.figures = command.figures
                 mine.figures.exit = ended
-                _record(mine, ended, status, reason, seen, reads)
+                _record(mine, ended, *(_wanted_end(mine) or (status, reason)), seen, reads)
     leave(command)
+
+
+def _wanted_end(command: Command) -> tuple[str, str] | None:
+    """Status and reason of one whose end was asked for, or whose agent lost the right: nothing of it lands.
+
+    Asked again in the transaction that records, however it ended: what is kept of it is kept for that agent.
+    """
+    if command.reason:
+        return CANCELLED, command.reason
+    if command.stop_asked_by_id:
+        return CANCELLED, f"Stopped by {command.stop_asked_by}."
+    try:
+        command.require_still()
+    except NoLongerAllowed as lost:
+        return CANCELLED, lost.detail
+    return None
 
 
 def _record(

@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 200  # events of one frame
 LOOK = 2.0  # seconds after which one looks without having been rung for
 NOT_YOURS, GONE, TRY_AGAIN = 4404, 4403, 1012  # close codes
-SEQ = re.compile(r"-1|now|\d{16}_\d{16}")
+SEQ = re.compile(r"-1|now|[0-9]{16}_[0-9]{16}")
+ID = re.compile(r"[\w-]+", re.ASCII)
 
 door = HouseDoor(bits_on)
 
@@ -41,9 +42,11 @@ class LiveThread(AsyncJsonWebsocketConsumer):
 
     async def connect(self) -> None:
         where = self.scope["url_route"]["kwargs"]
-        query = dict(part.split("=", 1) for part in self.scope["query_string"].decode().split("&") if "=" in part)
+        asked = self.scope["query_string"].decode(errors="replace")
+        query = dict(part.split("=", 1) for part in asked.split("&") if "=" in part)
         self.house_id, self.cursor = where["house"], query.get("after", "-1")
-        stream_id = await _stream_of(self.house_id, where["thread"]) if SEQ.fullmatch(self.cursor) else None
+        plain = ID.fullmatch(self.house_id) and ID.fullmatch(where["thread"]) and SEQ.fullmatch(self.cursor)
+        stream_id = await _stream_of(self.house_id, where["thread"]) if plain else None
         caller = await self._caller(stream_id) if stream_id else None
         if caller is None or stream_id is None:
             await self.accept()  # a browser learns a close code only from a socket that was open

@@ -100,7 +100,7 @@ class Make(models.Model):
             models.CheckConstraint(name="a_make_runs_or_is_over", condition=Q(status__in=STATUSES)),
             models.UniqueConstraint(name="makes_house_id", fields=["house", "id"]),
             models.UniqueConstraint(
-                name="one_make_of_a_target_at_a_time", fields=["thread", "target"], condition=Q(status=RUNNING)
+                name="one_make_of_a_target_at_a_time", fields=["house", "thread", "target"], condition=Q(status=RUNNING)
             ),
             SameHouse(
                 name="a_make_is_asked_in_its_house",
@@ -159,18 +159,21 @@ class Make(models.Model):
     @transaction.atomic
     def end(self, *, by: Agent) -> None:
         """Stop it, for somebody who was asked before whether they may."""
-        make = Make.objects.select_for_update().get(pk=self.pk)
+        make = Make.objects.select_for_update(no_key=True).get(pk=self.pk)
         if make.status == RUNNING:
+            make._end_steps(by=by)
             make._finish(CANCELLED, f"Stopped by {by}.", by=by)
-            for command in make.commands.unfinished():
-                command.end(by=by)
         self.refresh_from_db()
 
     def _give_up(self, reason: str) -> None:
         """Whoever asked for it may not have it any more."""
+        self._end_steps(reason=reason)
         self._finish(CANCELLED, reason)
-        for command in self.commands.unfinished():
-            command.end(reason=reason)
+
+    def _end_steps(self, *, by: Agent | None = None, reason: str = "") -> None:
+        """The rows of all are locked before anything is told: whoever writes down a rest does it in that order."""
+        for command in list(self.commands.unfinished().select_for_update().order_by("pk")):
+            command.end(by=by, reason=reason)
 
     def _done(self, busy: list[Command]) -> set[str]:
         """Keys of the steps that came to rest: they are not asked again, whatever came of them."""

@@ -104,8 +104,9 @@ def _shown(house: House, one: Thread, reader: Agent) -> dict[str, Any]:
     }
 
 
-def _upload(house: House, environment: Environment) -> str:
-    return reverse("upload", args=[house.pk, environment.config["repository"]])
+def _upload(house: House, environment: Environment) -> str | None:
+    repository = environment.config.get("repository")
+    return reverse("upload", args=[house.pk, repository]) if repository else None
 
 
 def _environment(one: Thread) -> Environment | None:

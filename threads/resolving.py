@@ -54,6 +54,7 @@ def _is_wanted(command: Command) -> bool:
 @transaction.atomic
 def _row_for(command: Command) -> Sandbox:
     """The row to use. A thread's machine is shared by its commands; another environment gets a machine for itself."""
+    list(Command.objects.filter(pk=command.pk).select_for_update(no_key=True))  # as everywhere, before its thread
     thread = _locked_thread(command)
     mine = Sandbox.objects.filter(commands=command).first()
     if command.started_at is not None:

@@ -1,12 +1,10 @@
 """What work in a thread takes: w on the thread, and x on the tool that does it. Asked before, and while it goes on."""
 
 from houses.agents import Agent
-from houses.refusals import Forbidden, NotFound, Refused
-from houses.rights import rights
+from houses.refusals import Forbidden, Refused
+from houses.rights import refusal, rights
 from houses.scopes import R, Scope, W, X
 from houses.tools import Tool
-
-CANNOT_WRITE = "You may not write in this thread: that takes w, which somebody with x on the house can grant."
 
 
 class NoLongerAllowed(Refused):
@@ -18,10 +16,8 @@ class NoLongerAllowed(Refused):
 def require_work(agent: Agent, thread: Scope, tool: str) -> None:
     """Refuse whoever may not write in the thread, or not call the tool; one question for both."""
     held = rights(agent, [thread, Tool(pk=tool)])
-    if R not in held[thread.pk].bits:
-        raise NotFound
-    if W not in held[thread.pk].bits:
-        raise Forbidden(CANNOT_WRITE)
+    if not {R, W} <= set(held[thread.pk].bits):
+        raise refusal(held[thread.pk].bits, W, thread)
     if X not in held[tool].bits:
         raise Forbidden(
             f"You may not use the tool `{tool}` here: that takes x on it, which somebody with x on the house can grant."

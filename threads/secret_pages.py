@@ -31,7 +31,7 @@ def secret_uses(request: HttpRequest, house: House, name: str) -> HttpResponse:
         "may_manage": may(agent, X, house),
         "here": "settings",
     }
-    return render(request, "houses/secret.html", context)
+    return render(request, "threads/secret.html", context)
 
 
 urlpatterns = [path("houses/<str:house_id>/settings/secrets/<str:name>/uses/", secret_uses, name="secret_uses")]

@@ -45,9 +45,8 @@ class Uses:
 
     @cached_property
     def bindings(self) -> list[SecretBinding]:
-        """Which resources it is for, and which agents get it."""
-        rows = SecretBinding.objects.filter(secret__name=self.name).order_by("name")
-        return list(rows.prefetch_related("bound_resources__resource", "bound_agents__agent"))
+        """Which resources it is for, as far as one may see those, and which agents get it."""
+        return list(SecretBinding.objects.shown_to(self.by).filter(secret__name=self.name).order_by("name"))
 
     @cached_property
     def redactions(self) -> int:
@@ -61,10 +60,13 @@ class Uses:
     def received(self, deliveries: Iterable[SecretDelivery]) -> list[Received]:
         """The same deliveries, with what else is known about their runs; three queries, however many they are."""
         rows = list(deliveries)
-        version = self.secret.version if self.secret else None
         going = Command.objects.unfinished().filter(pk__in=[row.command_id for row in rows])
         alive = set(going.values_list("pk", flat=True))
         threads = Thread.objects.readable_by(self.by).in_bulk({row.thread_id for row in rows})
-        return [
-            Received(row, threads.get(row.thread_id), row.command_id in alive, row.version != version) for row in rows
-        ]
+        return [Received(row, threads.get(row.thread_id), row.command_id in alive, self._is_old(row)) for row in rows]
+
+    def _is_old(self, delivery: SecretDelivery) -> bool:
+        """Whether it got another value: a secret that was deleted and put in again counts from 1 again."""
+        if self.secret is None or delivery.version != self.secret.version:
+            return True
+        return delivery.delivered_at < self.secret.created_at

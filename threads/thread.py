@@ -6,7 +6,6 @@ import pgtrigger
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models, transaction
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from artifacts.models import Derivation, Repository
@@ -14,18 +13,19 @@ from artifacts.paths import as_target
 from houses.agents import Agent
 from houses.audit import Audited
 from houses.constraints import HouseOwned, References, SameHouse
+from houses.functions import few
 from houses.grants import forgotten_with
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Invalid, NotFound
 from houses.rights import may, permitted, require
 from houses.scopes import PERMISSIONS, W, scope
-from houses.titles import one_line
+from houses.texts import one_line
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
 from threads.conversation import Named, Pinned, Spoken, Tagged
 from threads.events import AgentSpawn, ThreadOpened
-from threads.working import Working
+from threads.working import NoEnvironment, Working
 
 CHAT = ("open", "closed")
 DRIVEN = ("idle", "running", "completed", "failed", "cancelled")
@@ -50,8 +50,9 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         return self.filter(parent_thread=None).order_by("-updated_at")
 
     def tagged(self, tag: str) -> Self:
-        # A function, because the index of an array is not used where a policy has to be asked first.
-        return self.filter(pk__in=RawSQL("SELECT threads_tagged(%s)", [tag]))
+        # Few are found by a function: the index of an array is not used where a policy has to be asked first.
+        ids = few("threads_tagged", "%s", tag)
+        return self.filter(tags__contains=[tag]) if ids is None else self.filter(pk__in=ids)
 
     def on(self, sandbox: Sandbox) -> Self:
         """Everybody who works in that tree."""
@@ -226,7 +227,10 @@ class Thread(Working, Spoken, Named, Pinned, Tagged):
 
     def makes_in(self, repository: Repository) -> bool:
         """Whether a make here would be one of that repository's files."""
-        return not self.is_closed and self.resolve_environment().config.get("repository") == repository.pk
+        try:
+            return not self.is_closed and self.resolve_environment().config.get("repository") == repository.pk
+        except NoEnvironment:
+            return False
 
 
 scope("thread", Thread, parent="parent_thread_id")

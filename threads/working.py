@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from houses.agents import Agent
 from houses.places import House
@@ -105,10 +106,15 @@ class Working(Told):
         make: Make = self.makes.begin(self, target, by=by)
         return make
 
+    @transaction.atomic
     def stop(self, *, by: Agent) -> None:
         """Stop everything that runs in this thread."""
         require(by, W, self)
-        for make in self.makes.running():
+        # Rows are locked before streams, everywhere: makes, then commands, and only then is anything told.
+        makes = list(self.makes.running().select_for_update(no_key=True).order_by("pk"))
+        ending = self.commands.model.objects.unfinished().filter(Q(thread=self) | Q(make__in=makes))
+        list(ending.select_for_update().order_by("pk"))
+        for make in makes:
             make.end(by=by)
         for command in self.commands.unfinished():
             command.end(by=by)

@@ -96,6 +96,8 @@ class EnvironmentsView(HouseView):
 
 
 class EnvironmentView(HouseView):
+    row = Environment, "pk", "environment"
+
     @operation("get_environment", "environments", gives=EnvironmentSerializer)
     def get(self, request: Request, house: str, environment: str) -> Response:
         """One environment."""

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from houses.refusals import Refused
 from houses.tenancy import inside
@@ -87,6 +88,20 @@ def test_a_signal_that_cannot_be_told_now_is_told_later(committed, stream_server
     with inside(oak, ada):
         one = signals_of(oak.pk)
     assert relay(one.house_id, one.stream_id) == 1
+
+
+def test_nobody_waits_behind_another_who_tells_a_signal(told, oak, ada, caplog):
+    with inside(oak, ada):
+        stream = signals_of(oak.pk).stream_id
+    other = connection.copy()
+    with other.cursor() as theirs:
+        theirs.execute("SELECT pg_advisory_lock(hashtextextended(%s, 1))", [stream])
+        with connection.cursor() as ours:
+            ours.execute("SET lock_timeout = '500ms'")
+        witness(oak.pk, FAILURE, by=ada)
+    other.close()
+    assert not caplog.records
+    assert relay(oak.pk, stream) == 1  # as the sweep does
 
 
 def test_kinds_and_agents_are_told_apart_and_reading_is_bounded(heard, oak, ada, bo, monkeypatch):

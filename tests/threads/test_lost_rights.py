@@ -2,8 +2,8 @@
 
 import pytest
 
+from houses.giving import give
 from houses.models import Member, Tool
-from houses.rights import give
 from houses.tenancy import inside
 from sandboxes.models import Sandbox
 from threads import jobs
@@ -75,6 +75,7 @@ def test_what_runs_is_stopped_and_nothing_of_it_lands(worker, thread, repository
 def test_what_ended_just_when_the_right_was_lost_does_not_land(worker, thread, repository, oak, bo, lose):
     """Whoever follows looks every second; the right may be gone before the next look."""
     from threads.following import _outcome
+    from threads.keeping import keep
     from threads.starting import start
 
     command = worker.claim(worker.ask(thread, "echo done > done.txt", by=bo))
@@ -83,7 +84,32 @@ def test_what_ended_just_when_the_right_was_lost_does_not_land(worker, thread, r
     ended = None
     while ended is None:
         ended = command.sandbox.machine.poll(command.sandbox.ref, command.pk)
-    assert ended.code == 0 and _outcome(command, ended) == ("cancelled", NO_WRITER)
+    assert ended.code == 0
+    keep(command, ended, *_outcome(ended))
+    worker.again(command)
+    assert (command.status, command.reason) == ("cancelled", NO_WRITER)
+    with inside(oak):
+        assert not repository.bare.listing(repository.head, "")
+
+
+def test_what_ended_well_after_its_stop_was_asked_for_does_not_land(worker, thread, repository, oak, bo):
+    from threads.following import _outcome
+    from threads.keeping import keep
+    from threads.starting import start
+
+    asked = worker.ask(thread, "echo done > done.txt", by=bo)
+    command = worker.claim(asked)
+    start(command)
+    ended = None
+    while ended is None:
+        ended = command.sandbox.machine.poll(command.sandbox.ref, command.pk)
+    with inside(oak, bo):
+        asked.stop(by=bo)
+    keep(command, ended, *_outcome(ended))
+    worker.again(command)
+    assert (ended.code, command.status, command.reason) == (0, "cancelled", "Stopped by Bo.")
+    with inside(oak):
+        assert not repository.bare.listing(repository.head, "")
 
 
 def test_others_go_on(worker, thread, bo, ada, lose):

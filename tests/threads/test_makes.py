@@ -1,13 +1,18 @@
 """Making a target: only what went stale, in order, each step in a thread of its own, and never over somebody's work."""
 
+import threading
+import time
+
 import pytest
+from django.db import OperationalError, connection
 
 from artifacts.paths import OutsideRepository
 from artifacts.plan import UnknownTarget
 from artifacts.steps import Cycle, EditedByHand
 from houses.tenancy import inside
+from tests.houses.furniture import sql
 from threads import jobs
-from threads.models import Make, Thread
+from threads.models import Command, Make, Thread
 from threads.working import NoEnvironment
 
 UPPER = "tr a-z A-Z < source.txt > upper.txt"
@@ -200,6 +205,50 @@ def test_stopping_the_thread_stops_its_makes(worker, chain, write, oak, ada):
         chain.stop(by=ada)
     worker.again(make)
     assert make.status == "cancelled"
+
+
+BLOCKED = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+
+
+@pytest.mark.parametrize("way", ["make", "thread"])
+def test_a_stop_and_a_step_that_comes_to_rest_do_not_wait_for_each_other(worker, chain, write, oak, ada, bo, way):
+    write("source.txt", "b\n")
+    with inside(oak, ada):
+        make = chain.make("twice.txt", by=ada)
+    jobs.advance(oak.pk, make.pk)
+    (step,) = worker.queued()
+    inline = worker.ask(chain, "true", by=ada)
+    worker.claim(step)
+    failed = []
+
+    def stop():
+        try:
+            with inside(oak, bo):
+                (make if way == "make" else chain).stop(by=bo)
+        except OperationalError as error:  # one of two that wait for each other
+            failed.append(error)
+        finally:
+            connection.close()
+
+    stopping = threading.Thread(target=stop)
+    with inside(oak):
+        mine = [Command.objects.select_for_update().get(pk=row.pk) for row in (step, inline)]
+        stopping.start()
+        while stopping.is_alive() and not sql(BLOCKED):
+            time.sleep(0.01)
+        for row in mine:
+            row.rest("failed")
+    stopping.join()
+    assert not failed
+    worker.again(make)
+    assert make.status == "cancelled"
+
+
+def test_a_thread_without_an_environment_any_more_is_not_where_a_file_is_made_again(chain, repository, oak, ada):
+    with inside(oak, ada):
+        type(oak).objects.update(default_environment_id=None)
+        other = Thread.objects.for_target(repository, "twice.txt", by=ada)
+        assert other.pk != chain.pk and other.makes_in(repository) and not chain.makes_in(repository)
 
 
 def test_whoever_heard_the_stream_knows_the_make(worker, chain, write, ada):

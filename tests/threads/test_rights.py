@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django_rq import get_queue
 
 from artifacts.plan import UnknownTarget
+from houses.giving import give
 from houses.models import Agent, Member, Tool
 from houses.refusals import Forbidden, NotFound
-from houses.rights import give
 from houses.tenancy import inside
 from tests.houses.furniture import models, sql
 from threads.models import Command, Make, Thread

@@ -6,8 +6,8 @@ import re
 import pytest
 from django.test import Client
 
+from houses.giving import give
 from houses.models import Token
-from houses.rights import give
 from houses.tenancy import inside
 from threads import pages
 from threads.api import urlpatterns as api_patterns

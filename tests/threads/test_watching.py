@@ -13,8 +13,8 @@ from django.conf import settings as django_settings
 from django.db import connections
 from django.urls import path
 
+from houses.giving import give, withdraw
 from houses.models import House, Member, Token
-from houses.rights import give, withdraw
 from houses.tenancy import inside
 from streams.door import HouseDoor
 from streams.outbox import open_stream
@@ -100,13 +100,13 @@ def test_bytes_of_a_house_are_for_whoever_may_do_as_much_with_the_house(knock, g
     assert asked(knock, bo, "bytes") == [404, 404]
 
 
-def test_signals_are_read_by_whoever_may_read_the_house_and_written_by_arbe(knock, grant, oak, ada, bo):
+def test_signals_are_read_by_whoever_manages_the_house_and_written_by_arbe(knock, grant, oak, ada, bo):
     with inside(oak, ada):
         House.objects.update(signals_stream_id=open_stream(oak.pk))
         signals = House.objects.get().signals_stream_id
+    assert asked(knock, bo, signals) == [404, 404]  # they tell of threads that he may not read
+    grant(bo, oak, "rx")
     assert asked(knock, bo, signals) == asked(knock, ada, signals) == [200, 403]
-    grant(bo, oak, "none")
-    assert asked(knock, bo, signals) == [404, 404]
 
 
 def test_what_a_thread_told_that_is_gone_is_for_nobody(knock, oak, ada):
@@ -190,6 +190,20 @@ async def test_a_socket_closes_whatever_way_the_right_is_lost(live, grant, oak, 
     await hears(socket, "opened")
     await away(lose, loss, grant, oak, ada, bo, thread, token)
     assert await asyncio.wait_for(closing(socket), 10) == GONE
+
+
+@pytest.mark.parametrize("odd", ["house", "thread", "query", "cookie"])
+async def test_what_no_address_says_is_closed_like_what_is_not_there(live, ada, thread, odd):
+    socket = await away(live, ada)
+    route = {"house": thread.house_id, "thread": thread.pk}
+    socket.scope["query_string"] = b"after=\xff\xfe" if odd == "query" else b"after=-1"
+    if odd == "cookie":
+        name = django_settings.SESSION_COOKIE_NAME
+        socket.scope["headers"] = [(b"cookie", f'{name}="abcdefgh\\000"'.encode())]
+    elif odd in route:
+        socket.scope["path"] = "/ws/threads/{house}/{thread}".format(**route | {odd: "a\0b"})
+    assert (await socket.connect())[0]
+    assert await closing(socket) == NOT_YOURS
 
 
 async def test_what_one_may_not_read_is_closed_like_what_is_not_there(live, grant, bo, oak, thread):

@@ -13,7 +13,7 @@ from streams.calls import NoSuchStream
 from streams.client import Page, StreamError, streams
 from threads.api.threads import ThreadView
 
-SEQ = r"-1|now|\d{16}_\d{16}"
+SEQ = r"^(?:-1|now|[0-9]{16}_[0-9]{16})$"
 
 
 class StreamsUnreachable(Refused):

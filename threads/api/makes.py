@@ -100,6 +100,9 @@ class RepositoryMakesView(RepositoryView):
         make.refresh_from_db()
         return answer(MakeSerializer, make, 201)
 
+    def reachable(self, told: Any) -> None:
+        found(Thread.objects.readable_by(self.agent), pk=told["thread"])
+
 
 class MakeView(ThreadView):
     @operation("get_make", "makes", gives=MakeSerializer)

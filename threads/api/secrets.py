@@ -10,7 +10,6 @@ from houses.api.houses import AgentSerializer
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import HouseView, answer
-from houses.models import SecretBinding
 from threads.secret_uses import Received, Uses
 
 
@@ -116,10 +115,10 @@ class SecretDeliveriesView(HouseView):
         return Response({**answered.data, "results": ReceivedSerializer(received, many=True).data})
 
 
-def _told(binding: SecretBinding) -> dict[str, Any]:
+def _told(binding: Any) -> dict[str, Any]:
     return {
         "id": binding.pk,
         "name": binding.name,
-        "resources": [one.resource for one in binding.bound_resources.all()],
+        "resources": [one.resource for one in binding.seen],
         "agents": [one.agent for one in binding.bound_agents.all()],
     }

@@ -110,15 +110,22 @@ class ThreadsView(HouseView):
         thread.refresh_from_db()
         return answer(ThreadSerializer, thread, 201)
 
+    def reachable(self, told: Any) -> None:
+        found(Thread.objects.readable_by(self.agent), pk=told["id"])
+
 
 class ThreadView(HouseView):
     """What all views of one thread have in common: they find it, if whoever asks may read it."""
 
     needs: str | None = None
+    row = Thread, "pk", "thread"
 
     @property
     def thread(self) -> Thread:
         return found(Thread.objects.readable_by(self.agent), pk=self.kwargs["thread"])
+
+    def reachable(self, told: Any) -> None:
+        found(Thread.objects.readable_by(self.agent), pk=self.kwargs["thread"])
 
     def as_it_is_now(self, thread: Thread, status: int = 200) -> Response:
         thread.refresh_from_db()

@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from houses.api.paging import MOST
 from houses.api.schema import operation
 from houses.api.view import HouseView, Strict
-from houses.refusals import Refused
+from houses.refusals import Invalid, Refused
+from houses.scopes import X
 from streams.calls import NoSuchStream, StreamError
 from streams.signals import readable
 
@@ -42,11 +43,14 @@ class SignalPageSerializer(serializers.Serializer[Any]):
 class SignalQuery(Strict):
     """Where to read on from, and how much of it."""
 
-    cursor = serializers.RegexField(r"^\d{16}_\d{16}$", required=False, help_text="`next` of the page before.")
+    cursor = serializers.RegexField(r"^[0-9]{16}_[0-9]{16}$", required=False, help_text="`next` of the page before.")
     limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=MOST)
 
 
 class SignalsView(HouseView):
+    needs = X  # signals tell of every thread of the house
+    stays_inside = False  # no transaction is open while a stream server is asked
+
     @operation("list_signals", "signals", query=SignalQuery, gives=SignalPageSerializer)
     def get(self, request: Request, house: str) -> Response:
         """What the system saw itself doing in this house, newest first."""
@@ -59,6 +63,8 @@ class SignalsView(HouseView):
         except NoSuchStream:
             return Response({"results": [], "next": None})
         except StreamError as error:
+            if error.permanent:
+                raise Invalid(error.detail) from error
             raise Unreachable("The stream of signals cannot be read right now; try again in a moment.") from error
         results = [SignalSerializer(event).data for event in reversed(page.events)]
         return Response({"results": results, "next": page.prev})

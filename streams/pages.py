@@ -3,14 +3,16 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from houses.indoors import in_house
+from houses.indoors import agent_of, of_house
 from houses.models import Agent, House, Member
+from houses.scopes import X
+from houses.tenancy import inside
 from streams.calls import StreamError
 from streams.plots import Plot, Span, bytes_word, latency, outcomes, seconds_word, usage
 from streams.signals import MOST, CommandWitnessed, FailureWitnessed, MakeWitnessed, since
@@ -22,10 +24,13 @@ SHOWN = 100
 FIGURES = ("first_output", "seconds", "cpu_seconds", "memory_bytes", "output_bytes")  # which not every kind has
 
 
-@in_house
+@of_house(needs=X)
 @require_safe
 def signals(request: HttpRequest, house: House) -> HttpResponse:
-    """Plots over a time, and the last signals of it."""
+    """Plots over a time, and the last signals of it, for whoever manages: they tell of every thread.
+
+    No transaction is open while the stream server is asked.
+    """
     given = request.GET
     word, length = SPANS.get(given.get("span", ""), SPANS["day"])
     span = Span(timezone.now() - length, timezone.now())
@@ -36,13 +41,17 @@ def signals(request: HttpRequest, house: House) -> HttpResponse:
         events, is_cut, unreadable = [], False, True
     else:
         unreadable = False
+    with inside(house, agent_of(request)):
+        context = _shown(given, span, events) | {"house": house, "is_cut": is_cut, "unreadable": unreadable}
+        return render(request, "streams/signals.html", context | {"span_word": word})
+
+
+def _shown(given: QueryDict, span: Span, events: list[dict[str, Any]]) -> dict[str, Any]:
     agents = list(Agent.objects.filter(pk__in=Member.objects.values("agent_id")).order_by("name"))
     names = {str(agent.pk): agent for agent in agents}
-    context = {
-        "house": house,
+    return {
         "here": "settings",
         "given": given,
-        "span_word": word,
         "spans": sorted((length, name, words) for name, (words, length) in SPANS.items()),
         "kinds": KINDS,
         "agents": agents,
@@ -50,11 +59,8 @@ def signals(request: HttpRequest, house: House) -> HttpResponse:
         "rows": [_row(event, names) for event in events[:SHOWN]],
         "more": max(0, len(events) - SHOWN),
         "failures": [_row(event, names) for event in events if event["type"] == FailureWitnessed.kind][:20],
-        "is_cut": is_cut,
         "most": MOST,
-        "unreadable": unreadable,
     }
-    return render(request, "streams/signals.html", context)
 
 
 def plots_of(events: list[dict[str, Any]], span: Span) -> list[Plot]:
