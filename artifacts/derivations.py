@@ -96,7 +96,9 @@ class Derivation(models.Model):
         constraints = [
             models.UniqueConstraint(name="a_derivation_and_its_house", fields=["house", "id"]),
             models.UniqueConstraint(
-                name="one_current_derivation_per_path", fields=["repository", "path"], condition=Q(current=True)
+                name="one_current_derivation_per_path",
+                fields=["house", "repository", "path"],
+                condition=Q(current=True),
             ),
             models.CheckConstraint(
                 name="a_derivation_is_in_a_known_state", condition=Q(state__in=[FRESH, STALE, EDITED, MISSING])
@@ -173,7 +175,7 @@ class Input(models.Model):
     class Meta:
         db_table = "inputs"
         constraints = [
-            models.UniqueConstraint(name="an_input_once_per_derivation", fields=["derivation", "path"]),
+            models.UniqueConstraint(name="an_input_once_per_derivation", fields=["house", "derivation", "path"]),
             models.CheckConstraint(name="an_input_is_known_somehow", condition=Q(how__in=[OBSERVED, DECLARED])),
             SameHouse(
                 name="an_input_is_of_a_repository_next_to_it",

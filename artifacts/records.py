@@ -3,7 +3,7 @@
 import re
 from typing import Any, Self
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -12,11 +12,12 @@ from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.models import Agent, House, Resource
-from houses.particulars import particulars, text_of, word
+from houses.particulars import particulars
 from houses.refusals import Invalid, NotFound, Refused
+from houses.saying import one_at_a_time, taken_as
 from houses.standing import require_w
 from houses.tenancy import current_house
-from houses.titles import one_line
+from houses.texts import line_of, text_of, word
 
 MESSAGE, FILE, URL, COMMIT, SCREENSHOT, LOG_REF = "message", "file", "url", "commit", "screenshot", "log-ref"
 # Words that everybody spells alike; any other is as good.
@@ -45,14 +46,12 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
         given = {"kind": word(kind, "kind")} | _texts(said) | _aim(said, by)
         if not any(given.get(name) for name in ("external_id", "byte_ref", "commit")):
             raise Invalid("An artifact points at something: a commit of a repository, an external_id or a byte_ref.")
+        one_at_a_time("artifact", *(str(given[name]) for name in ("external_id", "byte_ref", "path", "commit")))
         same = self.filter(house_id=current_house(), **given).order_by("made_at").first()
         if same is not None:
             return same
-        try:
-            with transaction.atomic():
-                return self.create(house_id=current_house(), made_by=by, **given)
-        except IntegrityError as error:
-            raise KeptAlready("That version was kept before, with something else said about it.") from error
+        with taken_as(KeptAlready("That version was kept before, with something else said about it.")):
+            return self.create(house_id=current_house(), made_by=by, **given)
 
 
 class Artifact(models.Model):
@@ -116,7 +115,7 @@ class Artifact(models.Model):
     def relabel(self, label: str, *, by: Agent) -> None:
         """Call it something else; without a label it goes by what it is."""
         require_w(by)
-        label = one_line(text_of(label, "label", 200))
+        label = line_of(label, "label")
         if label != self.label:
             self.label = label
             self.save(update_fields=["label"])
@@ -130,7 +129,7 @@ class Artifact(models.Model):
 def _texts(said: dict[str, Any]) -> dict[str, Any]:
     """What is said about it in words. Raises `Invalid`."""
     longest = {"label": 200, "external_id": 1000, "byte_ref": 1000, "source_thread_id": 60, "source_run": 60}
-    given: dict[str, Any] = {name: one_line(text_of(said.get(name, ""), name, n), n) for name, n in longest.items()}
+    given: dict[str, Any] = {name: line_of(said.get(name, ""), name, n) for name, n in longest.items()}
     given["mime_type"] = text_of(said.get("mime_type", ""), "mime_type", 400).lower()
     if given["mime_type"] and not MIME.fullmatch(given["mime_type"]):
         raise Invalid("mime_type: this is a type and a subtype, like image/png.")

@@ -23,7 +23,7 @@ from houses.audit import Audited
 from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
 from houses.models import Agent, House
-from houses.refusals import Invalid, NotFound, Refused
+from houses.refusals import Invalid, NameTaken, NotFound, Refused
 from houses.standing import require_w
 from houses.tenancy import inside
 
@@ -36,12 +36,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _KEY = "Arbe-Key: "
 _LOOK_BACK = 200
 _TAKEN = "This house already has a repository called `{}`; choose another name."
-
-
-class NameTaken(Refused):
-    """The house has a repository of that name."""
-
-    code = "name_taken"
 
 
 class Overtaken(Refused):
@@ -84,7 +78,7 @@ class RepositoryQuerySet(models.QuerySet["Repository"]):
                 branch, _ = "main", Bare.create(folder, author(by))
             else:
                 # Whoever reads folders of the server reads every house's: that is for operators.
-                trusted = settings.LOCAL_IMPORTS and by.is_operator
+                trusted = settings.LOCAL_IMPORTS and by.is_operating
                 _, branch = bring(folder, source, author(by), trusted=trusted, closed=Path(settings.ARBE_VAR))
             with inside(house, by):
                 require_w(by)  # it may have taken its time

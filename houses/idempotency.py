@@ -1,8 +1,9 @@
 """Idempotency keys: what was answered to a request, so that saying it again does nothing and answers the same."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import psycopg
 from django.db import OperationalError, connection, models
 from django.db.models.functions import Now
 
@@ -100,22 +101,30 @@ class KeptAnswer(models.Model):
 
 
 class OneAtATime:
-    """Holds a key while its request is answered outside of one transaction; the lock goes with the connection."""
+    """Holds a key while its request is answered outside of one transaction.
+
+    The lock is held on a connection of its own, of no pool, and goes with it: what the work does with its connections
+    neither ends nor outlives it.
+    """
 
     def __init__(self, agent_id: "UUID", key: str) -> None:
         self.name = f"kept_answers {agent_id} {key}"
 
     def __enter__(self) -> None:
-        if not self._say("pg_try_advisory_lock"):
+        self._held = psycopg.connect(**_parameters(), autocommit=True)
+        said = self._held.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [self.name]).fetchone()
+        if said != (True,):
+            self._held.close()
             raise _still_answering()
 
     def __exit__(self, *_: object) -> None:
-        self._say("pg_advisory_unlock")
+        self._held.close()
 
-    def _say(self, function: str) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [self.name])
-            return bool(cursor.fetchone()[0])
+
+def _parameters() -> dict[str, Any]:
+    """How Django connects, but for the pool, and with rows as they come."""
+    given = connection.get_connection_params()
+    return {name: value for name, value in given.items() if name not in ("cursor_factory", "context")}
 
 
 def sweep() -> None:

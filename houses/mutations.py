@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from houses.constraints import HouseOwned
 
 INSERT, UPDATE, DELETE = ACTIONS = ("insert", "update", "delete")
+ARBE = "arbe"  # by nobody: its own housekeeping
 
 
 class MutationQuerySet(models.QuerySet["Mutation"]):
@@ -23,28 +24,21 @@ class MutationQuerySet(models.QuerySet["Mutation"]):
         """Older than the one with that id."""
         return self.filter(id__lt=cursor)
 
-    def of_row(self, table: str, row_id: str) -> Self:
-        """The history of one thing."""
-        return self.filter(row_id=row_id, table_name=table)
-
-    def of_table(self, table: str) -> Self:
-        return self.filter(table_name=table)
-
-    def by_agent(self, agent_id: UUID | str) -> Self:
-        return self.filter(agent_id=agent_id)
-
-    def by_arbe(self) -> Self:
-        """What nobody asked for: arbe's own housekeeping."""
-        return self.filter(agent_id=None)
-
-    def that(self, action: str) -> Self:
-        """One of insert, update and delete."""
-        return self.filter(action=action)
-
-    def between(self, start: datetime | None = None, end: datetime | None = None) -> Self:
-        """From `start` on, and before `end`."""
-        rows = self.filter(at__gte=start) if start else self
-        return rows.filter(at__lt=end) if end else rows
+    def chosen(
+        self,
+        *,
+        agent: UUID | str = "",
+        table: str = "",
+        row: str = "",
+        action: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Self:
+        """Those by an agent, or by `ARBE` where nobody asked for it; of a kind of thing, or of one; in a time."""
+        names = {"agent_id": agent if agent != ARBE else None, "table_name": table, "row_id": row, "action": action}
+        rows = self.filter(**{name: value for name, value in names.items() if value != ""})
+        rows = rows.filter(at__gte=since) if since else rows
+        return rows.filter(at__lt=until) if until else rows
 
 
 class Mutation(models.Model):

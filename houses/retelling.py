@@ -26,9 +26,16 @@ from houses.scopes import KINDS
 VERBS = {INSERT: "added", UPDATE: "changed", DELETE: "removed"}
 WORDS = {"bound_agents": "bound agent", "bound_resources": "bound resource", "policy_resources": "policy's resource"}
 # Where a thing is looked at; those without an address of their own are on the page of all of them.
-PAGES = {"environments": "environment", "threads": "thread"}
+PAGES = {
+    "environments": "environment",
+    "threads": "thread",
+    "resources": "resource",
+    "tools": "tool",
+    "secret_bindings": "binding",
+    "activation_policies": "policy",
+    "memories": "memory",
+}
 LISTS = {"members": "members", "secrets": "secrets", "tokens": "members", "invitations": "members"}
-NAMELESS = "something that has gone"
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")
 LONGEST = 4000  # characters of a value that are shown
 Names = dict[type[Model], dict[str, str]]

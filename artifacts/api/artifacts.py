@@ -13,6 +13,7 @@ from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import HouseView, Strict, answer
 from houses.finding import found
+from houses.refusals import NotFound
 from houses.rights import unseen
 
 
@@ -102,6 +103,11 @@ class ArtifactsView(HouseView):
         """Keep a version of a file, a commit, or a pointer to something elsewhere; that takes w on the house."""
         kept = Artifact.objects.keep(by=self.agent, **self.sent(NewArtifactSerializer))
         return _told(kept.pk, self.agent, 201)
+
+    def reachable(self, told: Any) -> None:
+        found(Artifact.objects.shown_to(self.agent), pk=told["id"])
+        if unseen("thread", {told["source_thread"]} - {""}, self.agent):
+            raise NotFound
 
 
 class ArtifactView(HouseView):

@@ -1,5 +1,6 @@
 """Files of a repository, as bytes."""
 
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpResponse
@@ -13,15 +14,23 @@ from rest_framework.response import Response
 
 from artifacts.api.repositories import RepositoryView
 from artifacts.finding import COMMIT, version_of
+from artifacts.models import Repository
 from houses.api.bodies import at_most
+from houses.api.conditional import require_match
 from houses.api.schema import operation
 from houses.api.view import Strict
 from houses.refusals import LARGEST_FILE, NotFound
+from houses.scopes import W
 
 BYTES = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
-REPLACING = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="Object id of what is replaced: refused if it is another now."
-)
+REPLACING = [
+    OpenApiParameter(
+        "If-Match", str, OpenApiParameter.HEADER, description="The `ETag` of what is replaced: refused with 412 if not."
+    ),
+    OpenApiParameter(
+        "If-None-Match", str, OpenApiParameter.HEADER, description="`*`: refused with 412 if there is a file already."
+    ),
+]
 
 
 class WrittenSerializer(serializers.Serializer[Any]):
@@ -56,7 +65,8 @@ class WhateverIsAccepted(DefaultContentNegotiation):
 
 class FileView(RepositoryView):
     content_negotiation_class = WhateverIsAccepted
-    matches_itself = True
+    matches_itself = True  # the branch is locked meanwhile, whoever writes to it
+    needs = MappingProxyType({"put": W, "delete": W})
 
     @extend_schema(operation_id="read_file", tags=["files"], parameters=[FileQuery], responses=BYTES)
     def get(self, request: Request, house: str, repository: str, path: str) -> HttpResponse:
@@ -71,25 +81,29 @@ class FileView(RepositoryView):
         response.headers["Content-Disposition"] = "attachment"
         return response
 
-    @extend_schema(parameters=[REPLACING])
+    @extend_schema(parameters=REPLACING)
     @operation("write_file", "files", takes={"application/octet-stream": OpenApiTypes.BINARY}, gives=WrittenSerializer)
     def put(self, request: Request, house: str, repository: str, path: str) -> Response:
         """Put a file on the branch: the body is its content."""
         one = self.repository
         content = at_most(request._request, LARGEST_FILE)  # the bytes as they came; no parser has a say in them
-        commit = one.write(path, content, by=self.agent, expect_oid=self._replaced())
+        self._require_match(one, path)
+        commit = one.write(path, content, by=self.agent)
         oid = one.bare.oids(commit, [path])[path]
         response = Response({"path": path, "oid": oid, "commit": commit})
         response.headers["ETag"] = f'"{oid}"'
         return response
 
-    @extend_schema(parameters=[REPLACING])
+    @extend_schema(parameters=REPLACING)
     @operation("remove_file", "files", gives=RemovedSerializer)
     def delete(self, request: Request, house: str, repository: str, path: str) -> Response:
         """Take a file off the branch."""
-        commit = self.repository.remove(path, by=self.agent, expect_oid=self._replaced())
+        one = self.repository
+        self._require_match(one, path)
+        commit = one.remove(path, by=self.agent)
         return Response({"path": path, "commit": commit})
 
-    def _replaced(self) -> str | None:
-        named = self.request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
-        return None if named in ("", "*") else named
+    def _require_match(self, one: Repository, path: str) -> None:
+        one.lock()
+        entry = one.bare.entry(one.head, path)
+        require_match(self.request, f'"{entry.oid}"' if entry is not None and not entry.is_folder else None)

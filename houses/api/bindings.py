@@ -78,6 +78,9 @@ class BindingsView(HouseView):
         one = SecretBinding.objects.create_in(self.house, by=self.agent, **self.sent(NewBindingSerializer))
         return answer(BindingSerializer, _one(self.agent, one.pk), 201)
 
+    def reachable(self, told: Any) -> None:
+        _one(self.agent, told["id"])
+
 
 class BindingView(HouseView):
     @operation("get_binding", "records", gives=BindingSerializer)

@@ -7,13 +7,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from houses.agents import Agent
 from houses.api.resources import ResourceSerializer
 from houses.api.schema import operation
 from houses.api.tools import ToolSerializer
 from houses.api.view import HouseView
 from houses.capabilities import shown
-from houses.finding import found
+from houses.finding import member_named
 
 
 class AimSerializer(serializers.Serializer[Any]):
@@ -47,5 +46,4 @@ class CapabilitiesView(HouseView):
     @operation("get_capabilities", "records", gives=CapabilitiesSerializer)
     def get(self, request: Request, house: str, agent: UUID) -> Response:
         """What this member can do: the tools and the resources it has x on, of those that you may read."""
-        member = found(Agent.objects.filter(memberships__house_id=self.house.pk), pk=agent)
-        return Response(CapabilitiesSerializer(shown(member, to=self.agent)).data)
+        return Response(CapabilitiesSerializer(shown(member_named(agent), to=self.agent)).data)

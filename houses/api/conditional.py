@@ -1,7 +1,9 @@
 """Reading only what changed, and changing only what was read: `ETag`, `If-None-Match` and `If-Match`.
 
 What is sent as `If-Match` is compared with what the view's own `get` answers, in the transaction that makes the change.
-Changes at one address take turns, so that of two who read the same, one changes it and the other is told.
+Changes through the API at one address take turns, so that of two who read the same, one changes it and the other is
+told. Where the view names its `row`, that row is locked while it is compared and changed, so that pages and jobs wait
+too; elsewhere what they change in that moment is not noticed.
 """
 
 import hashlib
@@ -47,18 +49,29 @@ def unchanged(view: "AgentView", method: Method) -> Method:
     return answer
 
 
-def tagged(request: Request, response: HttpResponseBase) -> HttpResponseBase:
+def tagged(view: "AgentView", request: Request, response: HttpResponseBase) -> HttpResponseBase:
     """What was read, with its tag; or that the reader has it already."""
     response.headers.setdefault("Cache-Control", "private, no-cache" if request.method == "GET" else "no-store")
     if request.method not in ("GET", "HEAD") or response.status_code != 200:
         return response
     if "ETag" not in response.headers and isinstance(response, Response):
-        response.headers["ETag"] = _tag(response.render().content)
+        response.headers["ETag"] = _tag_of(view, response)
     tag = response.headers.get("ETag", "")
     if not tag or not _matches(tag, request.headers.get("If-None-Match", "")):
         return response
     kept = {name: response.headers[name] for name in ("ETag", "Vary", "Cache-Control") if name in response.headers}
     return HttpResponseNotModified(headers=kept)
+
+
+def require_match(request: Request, tag: str | None) -> None:
+    """Whether the request is about what has this tag now, which is None where nothing is."""
+    wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match", "")
+    if tag is None and wanted is not None:
+        raise PreconditionFailed("There is nothing at this address to compare with; send it without If-Match.")
+    if tag is not None and wanted is not None and not _matches(tag, wanted):
+        raise PreconditionFailed("It changed since you read it; read it again, and decide again.")
+    if tag is not None and unwanted and _matches(tag, unwanted):
+        raise PreconditionFailed("It is there already; read it, and send it without If-None-Match.")
 
 
 def _take_turns(request: Request) -> None:
@@ -68,14 +81,14 @@ def _take_turns(request: Request) -> None:
 
 
 def _compare(view: "AgentView", request: Request, args: Any, kwargs: Any) -> None:
-    wanted, unwanted = request.headers.get("If-Match"), request.headers.get("If-None-Match", "")
+    """What may not be read is not compared either: the difference would tell of it."""
+    view.require_to_read()
     tag = _tag_now(view, request, args, kwargs)
-    if tag is None and wanted is not None:
-        raise PreconditionFailed("There is nothing at this address to compare with; send it without If-Match.")
-    if tag is not None and wanted is not None and not _matches(tag, wanted):
-        raise PreconditionFailed("It changed since you read it; read it again, and decide again.")
-    if tag is not None and unwanted and _matches(tag, unwanted):
-        raise PreconditionFailed("It is there already; read it, and send it without If-None-Match.")
+    if tag is not None and view.row is not None:
+        model, column, name = view.row
+        list(model._default_manager.select_for_update(no_key=True).filter(**{column: view.kwargs[name]}))
+        tag = _tag_now(view, request, args, kwargs)
+    require_match(request, tag)
 
 
 def _tag_now(view: "AgentView", request: Request, args: Any, kwargs: Any) -> str | None:
@@ -85,11 +98,15 @@ def _tag_now(view: "AgentView", request: Request, args: Any, kwargs: Any) -> str
         told = type(view).get(view, request, *args, **kwargs)
     except NotFound:
         return None
-    return _tag(JSONRenderer().render(told.data))
+    return _tag_of(view, told)
 
 
-def _tag(content: bytes) -> str:
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+def _tag_of(view: "AgentView", told: Response) -> str:
+    """A weak tag where something is left out of it: two answers with the same one may differ in that."""
+    data, weak = told.data, ""
+    if view.tag_without:
+        data, weak = {name: value for name, value in data.items() if name not in view.tag_without}, "W/"
+    return f'{weak}"{hashlib.sha256(JSONRenderer().render(data)).hexdigest()[:32]}"'
 
 
 def _matches(tag: str, said: str) -> bool:

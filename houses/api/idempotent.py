@@ -5,6 +5,9 @@ neither the work nor the claim, and a retry is the first. Where the view opens t
 nothing is claimed: the key is locked while the request is answered, and the answer is kept at the end. Should the
 process die in between, the lock goes with its connection and a retry runs again, so what such a view does has to refuse
 or to be harmless when it is done twice, as after any crash. Refusals and bugs are not kept.
+
+An answer is given again only to the credential that got it, and only while its agent may still see what it tells of:
+`reachable` of the view asks that.
 """
 
 import json
@@ -19,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from houses import vault
+from houses.credentials import Token
 from houses.idempotency import KeptAnswer, OneAtATime
 from houses.refusals import Invalid
 
@@ -47,7 +51,7 @@ def once(view: "AgentView", method: Method) -> Method:
 def _in_one_transaction(view: "AgentView", key: str, work: Callable[[], Response]) -> Response:
     kept = KeptAnswer.objects.claim(view.agent.pk, key, _asked(view))
     if kept is not None:
-        return _replayed(kept)
+        return _replayed(view, kept)
     response = work()
     _keep(view, key, response)
     return response
@@ -58,8 +62,8 @@ def _around_several(view: "AgentView", key: str, work: Callable[[], Response]) -
     with OneAtATime(agent_id, key):
         with view.inside():
             kept = KeptAnswer.objects.answered(agent_id, key, asked)
-        if kept is not None:
-            return _replayed(kept)
+            if kept is not None:
+                return _replayed(view, kept)
         response = work()
         with view.inside():
             KeptAnswer.objects.claim(agent_id, key, asked)
@@ -77,21 +81,23 @@ def _keep(view: "AgentView", key: str, response: Response) -> None:
     KeptAnswer.objects.keep(view.agent.pk, key, status=response.status_code, box=box)
 
 
-def _replayed(kept: KeptAnswer) -> Response:
+def _replayed(view: "AgentView", kept: KeptAnswer) -> Response:
     told = json.loads(vault.unseal(bytes(kept.box or b""), to=_about(kept.agent_id, kept.key)))
     data = json.loads(told["data"]) if told["data"] else None
+    view.reachable(data)
     return Response(data, status=kept.status, headers={**told["headers"], REPLAYED: "true"})
 
 
 def _asked(view: "AgentView") -> str:
-    """A digest of all that makes this request what it is; a weaker credential of the same agent asks something else."""
-    request = view.request._request
+    """A digest of all that makes this request what it is; another credential of the same agent asks something else."""
+    request, auth = view.request._request, view.request.auth
+    credential = auth.pk if isinstance(auth, Token) else "session"
     try:
         body = request.body
     except RawPostDataException:  # a form, which the CSRF check has read; no view takes forms
         body = b""
     digest = salted_hmac("arbe.asked", body, algorithm="sha256").hexdigest()
-    said = json.dumps([request.method, request.get_full_path(), view.agent.cap, digest])
+    said = json.dumps([request.method, request.get_full_path(), credential, view.agent.cap, digest])
     return salted_hmac("arbe.asked", said, algorithm="sha256").hexdigest()
 
 

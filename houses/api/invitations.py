@@ -12,7 +12,7 @@ from houses.api.schema import operation
 from houses.api.view import HouseView, Strict, answer
 from houses.finding import found
 from houses.invitations import Invitation, invitation_address
-from houses.places import MEMBER, OWNER
+from houses.rights import MEMBER, OWNER
 from houses.scopes import X
 
 

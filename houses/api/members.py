@@ -16,7 +16,8 @@ from houses.api.view import HouseView, Strict, answer
 from houses.arrivals import Welcome, welcome_bot, welcome_person
 from houses.finding import found
 from houses.models import Member
-from houses.places import MEMBER, OWNER
+from houses.rights import MEMBER, OWNER, require
+from houses.scopes import X
 
 
 class MemberSerializer(serializers.Serializer[Any]):
@@ -106,9 +107,13 @@ class MembersView(HouseView):
         links = {"sign_in_link": came.sign_in_link, "invitation_link": came.invitation_link}
         return Response({**who, **links}, status=201)
 
+    def reachable(self, told: Any) -> None:
+        require(self.agent, X, self.house)  # there may be a link in it
+
 
 class MemberView(HouseView):
     needs = MappingProxyType({"delete": None})  # whoever reads no more than one thread here may leave
+    row = Member, "agent_id", "agent"
 
     @operation("get_member", "houses", gives=MemberSerializer)
     def get(self, request: Request, house: str, agent: UUID) -> Response:

@@ -82,7 +82,7 @@ class MemoriesView(HouseView):
     def get(self, request: Request, house: str) -> Response:
         """What the house remembers, and what you do, newest first."""
         query = self.asked(MemoryQuery)
-        rows = Memory.objects.recall(
+        rows = Memory.objects.seen_by(self.agent).recall(
             query.get("words", ""),
             tags=[query["tag"]] if "tag" in query else [],
             kind=query.get("kind", ""),
@@ -97,17 +97,20 @@ class MemoriesView(HouseView):
         given = self.sent(NewMemorySerializer)
         return answer(MemorySerializer, _fresh(Memory.objects.remember(given.pop("text"), by=self.agent, **given)), 201)
 
+    def reachable(self, told: Any) -> None:
+        found(Memory.objects.seen_by(self.agent), pk=told["id"])
+
 
 class MemoryView(HouseView):
     @operation("get_memory", "records", gives=MemorySerializer)
     def get(self, request: Request, house: str, memory: str) -> Response:
         """One memory: of the house, or of your own."""
-        return answer(MemorySerializer, found(Memory.objects.all(), pk=memory))
+        return answer(MemorySerializer, found(Memory.objects.seen_by(self.agent), pk=memory))
 
     @operation("forget", "records")
     def delete(self, request: Request, house: str, memory: str) -> Response:
         """Forget it for good; what it had superseded holds again."""
-        found(Memory.objects.all(), pk=memory).forget(by=self.agent)
+        found(Memory.objects.seen_by(self.agent), pk=memory).forget(by=self.agent)
         return Response(status=204)
 
 
@@ -116,8 +119,11 @@ class SuccessorView(HouseView):
     def post(self, request: Request, house: str, memory: str) -> Response:
         """Put something truer in its place."""
         given = self.sent(NewerMemorySerializer)
-        older = found(Memory.objects.all(), pk=memory)
+        older = found(Memory.objects.seen_by(self.agent), pk=memory)
         return answer(MemorySerializer, _fresh(older.supersede(given.pop("text"), by=self.agent, **given)), 201)
+
+    def reachable(self, told: Any) -> None:
+        found(Memory.objects.seen_by(self.agent), pk=told["id"])
 
 
 def _fresh(memory: Memory) -> Memory:

@@ -51,13 +51,6 @@ class MutationsView(HouseView):
     def get(self, request: Request, house: str) -> Response:
         """What was changed in this house, newest first. It takes x on the house."""
         query = self.asked(MutationQuery)
-        rows = Mutation.objects.between(query.get("since"), query.get("until"))
-        if "agent" in query:
-            rows = rows.by_agent(query["agent"])
-        if "table" in query:
-            rows = rows.of_table(query["table"])
-        if "row" in query:
-            rows = rows.filter(row_id=query["row"])
-        if "action" in query:
-            rows = rows.that(query["action"])
+        names = ("agent", "table", "row", "action", "since", "until")
+        rows = Mutation.objects.chosen(**{name: query[name] for name in names if name in query})
         return page(rows, MutationSerializer, query, order=("-id",))

@@ -7,6 +7,7 @@ comes back.
 import base64
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -117,12 +118,19 @@ def _place(model: type[Model], columns: list[str], cursor: str) -> list[Any]:
     """The values of a cursor, each as its column keeps it."""
     place = _read(cursor, len(columns))
     try:
-        values = [_field(model, name).to_python(text) for name, text in zip(columns, place, strict=True)]
+        return [_kept(_field(model, name), text) for name, text in zip(columns, place, strict=True)]
     except (ValidationError, ValueError, OverflowError):
         raise _wrong() from None
-    if any(value is None or (hasattr(value, "tzinfo") and value.tzinfo is None) for value in values):
-        raise _wrong()
-    return values
+
+
+def _kept(field: "Field[Any, Any]", text: str) -> Any:
+    """A value as the database can compare it, whose times are of years and whose whole numbers have a size."""
+    value = field.to_python(text)
+    if value is None or (isinstance(value, datetime) and value.tzinfo is None):
+        raise ValueError("nothing")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise OverflowError("beyond what a column keeps")
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _field(model: type[Model], name: str) -> "Field[Any, Any]":

@@ -67,6 +67,9 @@ class ResourcesView(HouseView):
         one.refresh_from_db()
         return answer(ResourceSerializer, one, 201)
 
+    def reachable(self, told: Any) -> None:
+        found(Resource.objects.seen_by(self.agent), pk=told["id"])
+
 
 class ResourceView(HouseView):
     needs = None

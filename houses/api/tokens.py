@@ -102,9 +102,14 @@ class TokensView(HouseView):
         member = found(Member.objects.select_related("agent"), agent_id=new.pop("agent", self.agent.pk))
         return _minted(Token.objects.mint(member.agent, by=self.agent, asked_with=_asking(request), **new))
 
+    def reachable(self, told: Any) -> None:
+        _still_known(self.agent, told)
+
 
 class TokenView(HouseView):
     needs = None
+    row = Token, "pk", "token"
+    tag_without = ("last_used_at",)  # which changes by the very asking
 
     @operation("get_token", "houses", gives=TokenSerializer)
     def get(self, request: Request, house: str, token: str) -> Response:
@@ -128,9 +133,17 @@ class TokenRotationView(HouseView):
         one = found(tokens_for(self.agent), pk=token)
         return _minted(one.rotate(by=self.agent, grace=grace, asked_with=_asking(request)))
 
+    def reachable(self, told: Any) -> None:
+        _still_known(self.agent, told)
+
 
 def tokens_for(agent: Agent) -> QuerySet[Token]:
     return Token.objects.known_to(agent).select_related("agent", "created_by")
+
+
+def _still_known(agent: Agent, told: Any) -> None:
+    """A text is shown again only while it opens something, to whoever may know of the token."""
+    found(tokens_for(agent).filter(pk__in=Token.objects.live().values("pk")), pk=told["id"])
 
 
 def _asking(request: Request) -> Token | None:

@@ -86,6 +86,9 @@ class ToolsView(HouseView):
         one.refresh_from_db()
         return answer(ToolSerializer, one, 201)
 
+    def reachable(self, told: Any) -> None:
+        _one(self.agent, told["id"])
+
 
 class ToolView(HouseView):
     needs = None
@@ -117,6 +120,9 @@ class ToolCheckView(HouseView):
         """Whether the tool takes these arguments; refused with where it breaks. Nothing is called."""
         _one(self.agent, tool).check_call(self.sent(ArgumentsSerializer)["arguments"])
         return Response({"fits": True})
+
+    def reachable(self, told: Any) -> None:
+        _one(self.agent, self.kwargs["tool"])
 
 
 def _one(agent: Agent, tool: str) -> Tool:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
+from django.db.models import Model
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -46,6 +47,8 @@ class AgentView(APIView):
     parser_classes = (JSONText,)
     stays_inside = True  # False where the method opens the house itself, because it waits for something else meanwhile
     matches_itself = False  # True where the method knows better what `If-Match` names
+    tag_without: tuple[str, ...] = ()  # what changes by itself and is no change of the thing
+    row: tuple[type[Model], str, str] | None = None  # the thing at this address: its model, column, name in the address
     _count: Count | None = None
 
     def perform_authentication(self, request: Request) -> None:
@@ -66,7 +69,7 @@ class AgentView(APIView):
             setattr(self, method, self._indoors(work) if self.stays_inside else work)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Any:
-        told = tagged(request, super().finalize_response(request, response, *args, **kwargs))
+        told = tagged(self, request, super().finalize_response(request, response, *args, **kwargs))
         for name, value in (self._count.headers if self._count else {}).items():
             told.headers[name] = value
         return told
@@ -82,6 +85,15 @@ class AgentView(APIView):
 
     def require(self) -> None:
         """Ask whether the agent may come as far as this view, from inside."""
+
+    def require_to_read(self) -> None:
+        """Ask, from inside, whether the agent may come as far as this view's `get`."""
+
+    def reachable(self, told: Any) -> None:
+        """Ask, from inside, whether the agent may still see what was told of, before a kept answer is given again.
+
+        For what everybody sees who comes as far as this view there is nothing to ask.
+        """
 
     def _indoors(self, method: Method) -> Method:
         @wraps(method)
@@ -138,6 +150,11 @@ class HouseView(AgentView):
 
     def require(self) -> None:
         needed = self.needs_for(str(self.request.method).lower())
+        if needed:
+            require(self.agent, needed, self.house)
+
+    def require_to_read(self) -> None:
+        needed = self.needs_for("get")
         if needed:
             require(self.agent, needed, self.house)
 

@@ -24,8 +24,8 @@ class Api:
             method, f"/api/houses/{where}/{path}", content, "application/json", headers=self.headers | headers
         )
 
-    def ok(self, method: str, path: str, body=None, status: int = 200):
-        response = self(method, path, body)
+    def ok(self, method: str, path: str, body=None, status: int = 200, **headers):
+        response = self(method, path, body, **headers)
         assert response.status_code == status, response.content
         return response.json() if response.content else None
 

@@ -3,11 +3,15 @@
 import threading
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from houses.models import Secret
+from houses.giving import give
+from houses.models import Secret, Token
+from houses.scopes import NONE
 from houses.tenancy import inside
-from tests.api.conftest import Api
+from tests.api.conftest import Api, token_of
 
 
 @pytest.fixture
@@ -110,3 +114,39 @@ def test_of_two_who_saw_the_same_one_changes_it(committed, api, kitchen_at, oak)
 def test_answers_are_kept_by_nobody_on_the_way(api):
     assert api("GET", "").headers["Cache-Control"] == "private, no-cache"
     assert api("POST", "tokens/", {"name": "desk"}).headers["Cache-Control"] == "no-store"
+
+
+def test_a_file_is_written_as_it_was_seen(api, kitchen):
+    where, nothing = f"repositories/{kitchen['repository']}/files/a", {"If-None-Match": "*"}
+    refused = (412, "precondition_failed")
+    assert api.refused("PUT", where, b"1", **{"If-Match": "*"}) == refused
+    first = api("PUT", where, b"1", **nothing).headers["ETag"]
+    assert api.refused("PUT", where, b"2", **nothing) == refused
+    assert api("PUT", where, b"2", **{"If-Match": f'"other", {first}'}).status_code == 200
+    for method in ("PUT", "DELETE"):
+        assert api.refused(method, where, b"3", **{"If-Match": first}) == refused
+    assert api("GET", where).content == b"2"
+    assert api("DELETE", where, **{"If-Match": "*"}).status_code == 200
+
+
+def test_a_token_that_was_only_used_is_still_what_was_read(api):
+    mine = api.ok("GET", "tokens/")["results"][0]["id"]
+    tag = api("GET", f"tokens/{mine}/").headers["ETag"]
+    with inside(api.house):
+        Token.objects.filter(pk=mine).update(last_used_at=timezone.now())
+    assert api("DELETE", f"tokens/{mine}/", **{"If-Match": tag}).status_code == 204
+
+
+def test_whoever_may_not_read_it_compares_nothing(api, oak, ada, bo):
+    guest = Api(oak, token_of(bo, oak))
+    with inside(oak, ada):
+        give(bo, oak, NONE, by=ada)
+    for tag in ("*", '"other"', api("GET", f"members/{bo.pk}/").headers["ETag"]):
+        assert guest.refused("DELETE", f"members/{ada.pk}/", **{"If-Match": tag}) == (404, "not_found")
+
+
+def test_what_is_changed_as_it_was_seen_is_changed_by_nobody_else_meanwhile(api, kitchen_at):
+    tag = api("GET", kitchen_at).headers["ETag"]
+    with CaptureQueriesContext(connection) as captured:
+        api("PUT", kitchen_at, {"name": "Galley"}, **{"If-Match": tag})
+    assert any('FROM "environments"' in one["sql"] and "FOR NO KEY UPDATE" in one["sql"] for one in captured)

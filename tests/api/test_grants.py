@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from houses.giving import give
 from houses.models import Agent, Grant, Member, Token
-from houses.rights import give
 from houses.tenancy import inside
 from houses.tools import MAKE
 from tests.api.conftest import Api, token_of
@@ -220,3 +220,14 @@ def test_operators_look_at_grants_and_withdraw_them(api, kitchen, oak, ada, bo, 
         row = Grant.objects.filter(user=bo)[:1]
         page.act(request, list(row), page.withdraw_one, "withdrawn")
     assert api.ok("GET", "grants/")["results"] == []
+
+
+def test_the_token_of_a_run_reaches_its_own_thread_alone(api, kitchen, oak, ada):
+    other = api.ok("POST", "threads/", {"name": "Other"}, status=201)["id"]
+    running = may_only(ada, oak, "rw")
+    with inside(oak, ada):
+        Token.objects.filter(bits="rw").update(run_thread=kitchen["thread"])
+    assert running("GET", f"threads/{kitchen['thread']}/").status_code == 200
+    assert running.refused("GET", f"threads/{other}/") == (404, "not_found")
+    assert [one["id"] for one in running.ok("GET", "threads/")["results"]] == [kitchen["thread"]]
+    assert running.refused("DELETE", f"members/{ada.pk}/") == (403, "forbidden")

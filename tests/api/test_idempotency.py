@@ -8,7 +8,9 @@ from django.db import connection, connections
 from django.test import Client
 
 from houses import idempotency
+from houses.giving import give
 from houses.models import House, KeptAnswer, Member, Token
+from houses.scopes import NONE
 from houses.tenancy import as_agent, inside
 from tests.api.conftest import Api, token_of
 from threads.models import Thread
@@ -88,6 +90,47 @@ def test_a_weaker_token_of_the_same_agent_is_not_told_what_a_stronger_one_was(ap
 
 def _pk(api, oak) -> str:
     return Token.objects.read(api.headers["Authorization"].removeprefix("Bearer ")).pk
+
+
+def test_another_credential_of_the_same_agent_is_told_nothing(api, ada, oak):
+    first = api.ok("POST", "threads/", {"name": "Soup"}, 201, **KEY)
+    other = Api(oak, token_of(ada, oak))
+    assert other.refused("POST", "threads/", {"name": "Soup"}, **KEY) == (422, "idempotency_key_reused")
+    assert api("POST", "threads/", {"name": "Soup"}, **KEY).json() == first
+
+
+def test_whoever_lost_the_right_is_told_nothing_again(api, ada, bo, oak):
+    """Not on the thread, and not of a bot's token."""
+    mine = Api(oak, token_of(bo, oak))
+    pip = api.ok("POST", "members/", {"kind": "bot", "name": "Pip", "runtime": "pi"}, 201)
+    with inside(oak, ada):
+        give(bo, oak, "rwx", by=ada)
+    thread = api.ok("POST", "threads/", {"name": "Soup"}, 201)["id"]
+    asked = [
+        ("threads/", {"name": "Stew"}),
+        (f"threads/{thread}/messages/", {"text": "hi"}),
+        ("tokens/", {"agent": pip["agent"]["id"]}),
+        ("tools/", {"name": "peel", "kind": "mcp", "config": {"url": "https://peel.example/"}}),
+    ]
+    for number, (path, body) in enumerate(asked):
+        assert mine("POST", path, body, **{"Idempotency-Key": str(number)}).status_code == 201, path
+    with inside(oak, ada):
+        give(bo, oak, NONE, by=ada)
+    for number, (path, body) in enumerate(asked):
+        said = mine("POST", path, body, **{"Idempotency-Key": str(number)})
+        assert (said.status_code, "Idempotent-Replayed" in said.headers) == (404, False), path
+
+
+def test_a_token_that_was_revoked_is_not_shown_again(api):
+    minted = api.ok("POST", "tokens/", {"name": "desk"}, 201, **KEY)
+    api.ok("DELETE", f"tokens/{minted['id']}/", status=204)
+    assert api.refused("POST", "tokens/", {"name": "desk"}, **KEY) == (404, "not_found")
+
+
+def test_work_that_ends_its_connection_lets_go_of_its_key(committed, ada):
+    for _ in range(2):
+        with idempotency.OneAtATime(ada.pk, "key"):
+            connection.close()
 
 
 def test_a_refusal_is_not_kept(api, ada, oak):

@@ -99,6 +99,9 @@ BROKEN = [
     cursor("2026-01-01T00:00:00Z", "abc", "def"),
     cursor("2026-01-01T00:00:00", "abc"),
     cursor("yesterday", "abc"),
+    cursor("2024-01-01T00:00:00+24:00", "abc"),
+    cursor("99999-01-01T00:00:00Z", "abc"),
+    cursor("0000-01-01T00:00:00Z", "abc"),
     cursor(1, 2),
     cursor(None, "abc"),
     cursor(["2026-01-01T00:00:00Z"], "abc"),
@@ -124,9 +127,22 @@ def test_a_cursor_of_another_list_is_refused_or_finds_a_place_here(api):
 
 def test_a_place_at_the_end_of_time_is_a_place(api):
     api.ok("POST", "threads/", {"name": "Soup"}, 201)
-    late, early = cursor("9999-12-31T23:59:59-12:00", "a"), cursor("0001-01-01T00:00:00+12:00", "a")
+    late, early = cursor("9999-12-31T23:59:59Z", "a"), cursor("0001-01-01T00:00:00Z", "a")
     assert len(api.ok("GET", f"threads/?cursor={late}")["results"]) == 1
     assert api.ok("GET", f"threads/?cursor={early}")["results"] == []
+    beyond = cursor("9999-12-31T23:59:59-12:00", "a"), cursor("0001-01-01T00:00:00+12:00", "a")
+    assert {api.refused("GET", f"threads/?cursor={one}") for one in beyond} == {(400, "invalid")}
+
+
+def test_a_place_is_a_time_wherever_its_clock_hangs(api):
+    api.ok("POST", "threads/", {"name": "Soup"}, 201)
+    for hangs in ("+23:59", "-23:59"):
+        assert api.ok("GET", f"threads/?cursor={cursor('2024-01-01T00:00:00' + hangs, 'abc')}")["results"] == []
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "-" + "9" * 19, "1e3", "9" * 5000, "٣" * 40])
+def test_a_number_that_no_row_has_is_no_place(api, number):
+    assert api.refused("GET", f"mutations/?cursor={cursor(number, number)}") == (400, "invalid")
 
 
 def test_a_page_costs_the_same_however_long_it_is(api, django_assert_max_num_queries):

@@ -60,8 +60,8 @@ def test_a_file_is_written_read_listed_and_removed(api, kitchen, files):
 def test_somebody_elses_change_is_not_written_over(api, files):
     first = api.ok("PUT", files + "a", b"1")
     api.ok("PUT", files + "a", b"2")
-    assert api.refused("PUT", files + "a", b"3", **{"If-Match": f'"{first["oid"]}"'}) == (409, "overtaken")
-    assert api.refused("DELETE", files + "a", **{"If-Match": f'"{first["oid"]}"'}) == (409, "overtaken")
+    assert api.refused("PUT", files + "a", b"3", **{"If-Match": f'"{first["oid"]}"'}) == (412, "precondition_failed")
+    assert api.refused("DELETE", files + "a", **{"If-Match": f'"{first["oid"]}"'}) == (412, "precondition_failed")
     assert api("GET", files + "a").content == b"2"
 
 

@@ -3,11 +3,13 @@
 `ARBE_FUZZ_EXAMPLES` makes it longer, `ARBE_FUZZ_SEED` another.
 """
 
+import itertools
 import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -42,6 +44,44 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+SOON = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+NEW = itertools.count(1)
+WORD = {"text": lambda there: "date"}
+# What makes a POST succeed, by its address: ids that are there, and names that are new.
+FITTING = {
+    "/artifacts/": {
+        "kind": lambda there: "url", "external_id": lambda there: f"https://oak.example/{next(NEW)}",
+        **dict.fromkeys(("repository", "path", "commit", "source_thread", "source_run", "resource"), lambda there: ""),
+    },
+    "/bindings/": {
+        "name": lambda there: "Code",
+        "secret": lambda there: there["name"], "resources": lambda there: [there["resource"]],
+        "agents": lambda there: [there["bot"]],
+    },
+    "/environments/": {"name": lambda there: f"Kitchen {next(NEW)}", "config": lambda there: {}},
+    "/invitations/": {"email": lambda there: f"somebody{next(NEW)}@oak.example"},
+    "/members/": {"kind": lambda there: "bot", "name": lambda there: f"Bot {next(NEW)}", "runtime": lambda there: "pi"},
+    "/memories/": {"text": lambda there: "Soup is hot."},
+    "/policies/": {
+        "agent": lambda there: there["bot"], "trigger": lambda there: "interval",
+        "config": lambda there: {"ms": 3600000}, "tools": lambda there: [], "resources": lambda there: [],
+    },
+    "/repositories/": {"name": lambda there: f"notes-{next(NEW)}", "source": lambda there: None},
+    "/memories/{memory}/successor/": WORD,
+    "/resources/": {
+        "name": lambda there: "Code", "kind": lambda there: "github-repo",
+        "external_id": lambda there: f"oak/{next(NEW)}",
+    },
+    "/threads/": {"environment": lambda there: there["environment"], "parent": lambda there: there["thread"]},
+    "/threads/{thread}/commands/": WORD | {"environment": lambda there: there["environment"]},
+    "/threads/{thread}/messages/": WORD,
+    "/tokens/": {"agent": lambda there: there["bot"], "bits": lambda there: "r", "expires_at": lambda there: SOON},
+    "/tools/{tool}/checks/": {"arguments": lambda there: {"command": "date"}},
+    "/tools/": {
+        "name": lambda there: f"peel_{next(NEW)}", "kind": lambda there: "mcp",
+        "config": lambda there: {"url": "https://peel.example/"}, "schema": lambda there: {},
+    },
+}  # fmt: skip
 ORDER = ("get", "post", "put", "patch", "delete")  # what takes things away comes last
 
 
@@ -93,6 +133,7 @@ def furnished(live, oak, ada, bo, scribe) -> tuple[httpx.Client, dict[str, str]]
     return http, {
         "house": oak.pk,
         "agent": str(bo.pk),
+        "bot": str(scribe.pk),
         "environment": environment["id"],
         "repository": repository,
         "thread": thread,
@@ -132,7 +173,16 @@ def test_every_answer_is_one_that_the_schema_knows(furnished, live):
     session.close()
     print(f"{sum(said.values())} answers of {len(found)} operations: {dict(sorted(said.items()))}")
     assert not wrong, "\n\n".join(wrong)
-    assert len(found) > 60 and said[200] > len(found) / 2 and said[201] > 1 and said[400] > 50
+    assert len(found) > 60 and said[200] > len(found) / 2 and said[201] > 10 and said[400] > 50
+
+
+def _fitting(label: str, body, there):
+    """A body with what is there in the places of ids, which hardly anything that is made up would be."""
+    if not isinstance(body, dict):
+        return body
+    known = FITTING.get(label.partition("{house}")[2], {})
+    fitting = body | {name: value(there) for name, value in known.items()}
+    return {name: value for name, value in fitting.items() if name not in known or value is not None}
 
 
 def _try(operation, mode, there, call, said) -> None:
@@ -151,6 +201,8 @@ def _try(operation, mode, there, call, said) -> None:
         if known:
             names = {name: there[name] for name in case.path_parameters or {} if name in there}
             case.path_parameters = {**(case.path_parameters or {}), **names}
+            if mode is GenerationMode.POSITIVE:
+                case.body = _fitting(operation.label, case.body, there)
         response = call(case)
         said[response.status_code] += 1
         case.validate_response(response, checks=CHECKS)

@@ -9,10 +9,10 @@ from django.contrib import admin
 from django.urls import get_resolver
 from redis import StrictRedis
 
+from houses.giving import give
 from houses.models import Agent, BoundAgent, Member, Resource, Secret, SecretBinding, SecretDelivery, Token
 from houses.models import BoundResource as ForResource
 from houses.refusals import Forbidden
-from houses.rights import give
 from houses.tenancy import inside
 from sandboxes.models import Environment
 from tests.api.conftest import Api, token_of
@@ -138,6 +138,20 @@ def test_how_far_a_secret_reaches(uses, oak, ada):
     assert (told["version"], told["deliveries"], told["redactions"]) == (1, 2, 3)
     assert [(one["command_id"], one["is_old"]) for one in told["going"]] == [(uses["command"].pk, False)]
     api.ok("PUT", "secrets/API_KEY/", {"value": "another"})
+    assert [one["is_old"] for one in api.ok("GET", "secrets/API_KEY/uses/")["going"]] == [True]
+
+
+def test_a_resource_that_one_may_not_read_is_not_named(uses, oak, ada, bo):
+    with inside(oak, ada):
+        give(bo, Resource.objects.get(name="Bank"), "none", by=ada)
+    (binding,) = Api(oak, token_of(bo, oak)).ok("GET", "secrets/API_KEY/uses/")["bindings"]
+    assert (binding["name"], binding["resources"]) == ("billing", [])
+
+
+def test_a_value_that_was_deleted_and_put_in_again_is_another(uses, oak, ada):
+    api = Api(oak, token_of(ada, oak))
+    api.ok("DELETE", "secrets/API_KEY/", status=204)
+    assert api.ok("PUT", "secrets/API_KEY/", {"value": "another"})["version"] == 1
     assert [one["is_old"] for one in api.ok("GET", "secrets/API_KEY/uses/")["going"]] == [True]
 
 

@@ -147,6 +147,7 @@ def test_events_are_read_forwards_and_backwards(api, stream):
     assert texts(api.ok("GET", f"{stream}?before={last['prev']}")) == ["0", "1"]
     assert api.refused("GET", f"{stream}?after=-1&before=now") == (400, "invalid")
     assert api.refused("GET", f"{stream}?after=yesterday") == (400, "invalid")
+    assert api.refused("GET", f"{stream}?after=nowhere") == (400, "invalid")
 
 
 def test_a_thread_whose_stream_waits_to_be_made_has_no_events(api, stream):

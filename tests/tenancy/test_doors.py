@@ -80,7 +80,7 @@ async def _knocked(path: str, headers) -> int:
     socket = WebsocketCommunicator(URLRouter(SOCKETS), path, headers=headers)
     await socket.connect()
     code = (await socket.receive_output())["code"]
-    await socket.wait()
+    await socket.disconnect()
     await loop.run_in_executor(None, connections.close_all)
     return code
 

@@ -162,12 +162,7 @@ UNIQUE_EVERYWHERE = {
     "digest": "of 32 random bytes",
     "id": "made by the database, 60 random bits; nobody is asked for one",
     "stream_id": "of a stream that was just made",
-    "stream_id, position": "counted by the outbox for a stream of the house",
     "agent_id, key": "of one agent",
-    # Proposing these takes an id of next door first, of 60 random bits, which nobody here is told.
-    "derivation_id, path": "of a file of a repository",
-    "repository_id, path": "of a file of a repository",
-    "thread_id, target": "of what is made in a thread",
 }
 
 
