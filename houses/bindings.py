@@ -4,27 +4,21 @@ from collections.abc import Iterable
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models.functions import Now
 
 from houses.agents import Agent
 from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
-from houses.particulars import text_of
 from houses.places import House, Member
-from houses.refusals import Invalid, NotFound, Refused
+from houses.refusals import NameTaken, NotFound
 from houses.resources import Resource
+from houses.saying import changed, hold, taken_as
 from houses.secrets import Secret
 from houses.standing import require_x
 from houses.tenancy import current_house
-from houses.titles import one_line
-
-
-class NameOfAnotherBinding(Refused):
-    """The house has a binding of that name."""
-
-    code = "name_taken"
+from houses.texts import line_of
 
 
 class BindingQuerySet(models.QuerySet["SecretBinding"]):
@@ -56,11 +50,8 @@ class BindingQuerySet(models.QuerySet["SecretBinding"]):
         same = self.filter(house=house, **given).first()
         if same is not None and (same.resource_ids, same.agent_ids) == (_ids(about), sorted(who)):
             return same
-        try:
-            with transaction.atomic():
-                binding = self.create(house=house, **given)
-        except IntegrityError as error:
-            raise _taken() from error
+        with taken_as(_taken()):
+            binding = self.create(house=house, **given)
         binding._bind(about, who, by)
         return binding
 
@@ -118,13 +109,10 @@ class SecretBinding(models.Model):
         """Another credential, other resources, or others who get it."""
         require_x(by)
         given, about, who = _checked(name, secret, resources, agents, by)
-        if (self.name, self.secret_id) != (given["name"], given["secret"].pk):
-            self.name, self.secret = given["name"], given["secret"]
-            try:
-                with transaction.atomic():
-                    self.save(update_fields=["name", "secret", "updated_at"])
-            except IntegrityError as error:
-                raise _taken() from error
+        hold(self)
+        if changed(self, given):
+            with taken_as(_taken()):
+                self.save(update_fields=[*given, "updated_at"])
         self._bind(about, who, by)
 
     def remove(self, *, by: Agent) -> None:
@@ -152,9 +140,7 @@ def _match(rows: "models.QuerySet[Any]", column: str, wanted: Iterable[Any], bin
 def _checked(
     name: str, secret: str, resources: Iterable[str], agents: Iterable[UUID | str], by: Agent
 ) -> tuple[dict[str, Any], list[Resource], list[UUID]]:
-    title = one_line(text_of(name, "name", 200, needed=True))
-    if not title:
-        raise Invalid("name: a binding needs a name.")
+    title = line_of(name, "name", needed=True)
     credential = Secret.objects.filter(house_id=current_house(), name=secret).first()
     if credential is None:
         raise NotFound("This house has no secret of that name; add it under Settings → Secrets.")
@@ -169,8 +155,8 @@ def _ids(resources: list[Resource]) -> list[str]:
     return sorted(one.pk for one in resources)
 
 
-def _taken() -> NameOfAnotherBinding:
-    return NameOfAnotherBinding("This house already has a binding of that name; change that one.")
+def _taken() -> NameTaken:
+    return NameTaken("This house already has a binding of that name; change that one.")
 
 
 class BoundResource(models.Model):

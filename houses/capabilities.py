@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import prefetch_related_objects
 
 from houses.agents import Agent
+from houses.aims import shown as aims_shown
 from houses.bindings import SecretBinding
 from houses.policies import ActivationPolicy
 from houses.resources import Resource
@@ -18,6 +19,7 @@ from houses.rights import permitted
 from houses.scopes import X
 from houses.secrets import Secret
 from houses.tools import Tool
+from houses.triggers import in_words
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def shown(agent: Agent, *, to: Agent) -> dict[str, Any]:
     can = resolve_capabilities(agent)
     tool_ids = set(Tool.objects.seen_by(to).values_list("pk", flat=True))
     resource_ids = set(Resource.objects.seen_by(to).values_list("pk", flat=True))
+    policies = resolve_policies(agent)
+    aims = aims_shown([(one.policy.trigger, one.policy.config, one.policy.tool_ids) for one in policies], to)
     return {
         "tools": [one for one in can.tools if one.pk in tool_ids],
         "resources": [one for one in can.resources if one.pk in resource_ids],
@@ -113,11 +117,11 @@ def shown(agent: Agent, *, to: Agent) -> dict[str, Any]:
                 "policy": one.policy.pk,
                 "name": one.policy.name,
                 "trigger": one.policy.trigger,
-                "when": one.policy.when,
+                "when": in_words(one.policy.trigger, config),
                 "tools": [tool.pk for tool in one.tools if tool.pk in tool_ids],
                 "resources": [resource.pk for resource in one.resources if resource.pk in resource_ids],
             }
-            for one in resolve_policies(agent)
+            for one, (config, _) in zip(policies, aims, strict=True)
         ],
         "secrets": [
             {

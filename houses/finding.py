@@ -1,10 +1,13 @@
 """Finding a row, or saying that it is not there."""
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
+from houses.agents import Agent
 from houses.refusals import NotFound
+from houses.tenancy import current_house
 
 Row = TypeVar("Row", bound=Model)
 
@@ -15,3 +18,9 @@ def found(rows: QuerySet[Row], sentence: str | None = None, **which: Any) -> Row
     if row is None:
         raise NotFound(sentence) if sentence else NotFound
     return row
+
+
+def member_named(agent_id: UUID | str) -> Agent:
+    """Somebody of the house we are inside of. Whoever is elsewhere is not there, as if they did not exist."""
+    here = Agent.objects.filter(memberships__house_id=current_house())
+    return found(here, "Nobody of that id is in this house.", pk=agent_id)

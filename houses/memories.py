@@ -5,22 +5,22 @@ from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
 from django.db import IntegrityError, models, transaction
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.expressions import RawSQL
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from houses.agents import Agent
 from houses.audit import Audited
 from houses.constraints import HouseOwned, PrivateTo, SameHouse
+from houses.functions import few
 from houses.ids import ShortIdField
-from houses.particulars import text_of, word, words_of
 from houses.places import House
 from houses.refusals import Forbidden, Invalid, Refused
+from houses.saying import one_at_a_time
 from houses.standing import require_own_w, require_w
 from houses.tenancy import current_house
-from houses.titles import one_line
+from houses.texts import line_of, text_of, word, words_of
 
 FACT, PREFERENCE, COMMITMENT, REFERENCE = "fact", "preference", "commitment", "reference"
 # Words that everybody spells alike; any other is as good.
@@ -37,15 +37,24 @@ class AlreadySuperseded(Refused):
 class MemoryQuerySet(models.QuerySet["Memory"]):
     """What the house remembers, and what the agent who asks remembers for themselves."""
 
+    def seen_by(self, agent: Agent) -> Self:
+        """All of that, or what the house remembers alone, where a run asks."""
+        return self.filter(agent=None) if agent.within else self
+
     def current(self) -> Self:
         """What nothing newer stands in for."""
-        return self.filter(~Exists(Memory.objects.filter(supersedes=OuterRef("pk"))))
+        replaced = Memory.objects.filter(supersedes__isnull=False).values("supersedes")
+        return self.exclude(pk__in=replaced)  # read once; asked row by row, it is most of what a search costs
 
     def saying(self, words: str) -> Self:
         """What has these words in it, asked as search boxes are: `rain -snow "in april" or hail`."""
-        # A function, because the index of words is not used where a policy has to be asked first.
-        asked = [text_of(words, "words", 500)]
-        return self.filter(pk__in=RawSQL("SELECT memories_saying(websearch_to_tsquery('simple', %s))", asked))
+        # By a function, because the index of words is not used where a policy has to be asked first.
+        words = text_of(words, "words", 500)
+        ids = few("memories_saying", "websearch_to_tsquery('simple', %s)", words)
+        return self._those(ids, Q(words=SearchQuery(words, config="simple", search_type="websearch")))
+
+    def _those(self, ids: list[str] | None, else_fitting: Q) -> Self:
+        return self.filter(else_fitting if ids is None else Q(pk__in=ids))
 
     def recall(
         self,
@@ -59,7 +68,7 @@ class MemoryQuerySet(models.QuerySet["Memory"]):
         """What fits all of that, the surest and then the newest first; `superseded` asks for what was replaced too."""
         rows = self if superseded else self.current()
         if tags := words_of(list(tags), "tags"):
-            rows = rows.filter(pk__in=RawSQL("SELECT memories_tagged(%s::text[])", [tags]))
+            rows = rows._those(few("memories_tagged", "%s::text[]", tags), Q(tags__contains=tags))
         if kind:
             rows = rows.filter(kind=text_of(kind, "kind", 60))
         if subject:
@@ -81,9 +90,14 @@ class MemoryQuerySet(models.QuerySet["Memory"]):
         by: Agent,
     ) -> "Memory":
         """Keep something, for `by` alone or for the house, which takes w on it. Saying it twice does it once."""
-        require_own_w(by) if private else require_w(by)
+        if private:
+            _require_at_home(by)
+            require_own_w(by)
+        else:
+            require_w(by)
         given = _checked(text, kind, subject, confidence, source, tags)
         given |= {"agent": by if private else None}
+        one_at_a_time("memory", given["text"])
         same = self.filter(house_id=current_house(), **given).current().first()
         return same or self.create(house_id=current_house(), created_by=by, **given)
 
@@ -138,7 +152,10 @@ class Memory(models.Model):
             ),
             HouseOwned(name="memories_stay_in_their_house"),
             PrivateTo(name="a_private_memory_is_its_agents_alone"),
-            Audited(name="memories_are_audited", hidden=("subject", "text", "words", "tags")),
+            Audited(
+                name="memories_are_audited",
+                hidden=("subject", "text", "words", "tags", "source", "kind", "confidence"),
+            ),
         ]
         indexes = [
             GinIndex(fields=["words"], name="memories_by_word"),
@@ -187,7 +204,14 @@ class Memory(models.Model):
             require_w(by)
         elif self.agent_id != by.pk:
             raise Forbidden("That is somebody's own memory; they alone change it.")
+        else:
+            _require_at_home(by)
         require_own_w(by)
+
+
+def _require_at_home(by: Agent) -> None:
+    if by.within:
+        raise Forbidden("The token of a run keeps and changes what the house remembers, and nobody's own memories.")
 
 
 def _checked(
@@ -199,8 +223,8 @@ def _checked(
     return {
         "text": text_of(text, "text", LONGEST, needed=True),
         "kind": word(kind, "kind"),
-        "subject": one_line(text_of(subject, "subject", 200)),
+        "subject": line_of(subject, "subject"),
         "confidence": confidence,
-        "source": one_line(text_of(source, "source", 200)),
+        "source": line_of(source, "source"),
         "tags": words_of(list(tags), "tags"),
     }

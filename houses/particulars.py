@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from houses.refusals import Invalid
-from houses.titles import UNFIT
+from houses.texts import UNFIT
 
 LONGEST = 64 * 1024  # characters, as JSON
 DEEPEST = 20
-WORD = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 TELLS = re.compile(
     r"(token|password|passwd|passphrase|secret|apikey|privatekey|accesskey|signingkey|credentials?|authorization|bearer|cookie)$"
 )
@@ -66,31 +65,6 @@ def object_from(text: str, where: str) -> dict[str, Any]:
         ) from wrong
     except ValueError as wrong:  # a number with thousands of digits
         raise Invalid(f"{where}: this is not JSON that can be kept.") from wrong
-
-
-def text_of(value: Any, where: str, longest: int = 500, *, needed: bool = False) -> str:
-    """A text of one line or more, without what no column keeps. Raises `Invalid`."""
-    if not isinstance(value, str) or UNFIT.search(value):
-        raise Invalid(f"{where}: this is text, without NUL and halves of characters.")
-    if needed and not value.strip():
-        raise Invalid(f"{where}: this may not be empty.")
-    if len(value) > longest:
-        raise Invalid(f"{where}: this is longer than {longest:,} characters.")
-    return value.strip()
-
-
-def word(value: Any, where: str) -> str:
-    """One word of an open set, spelled like the others: `github-repo`. Raises `Invalid`."""
-    if not isinstance(value, str) or not WORD.fullmatch(value):
-        raise Invalid(f"{where}: this is one word of small letters, digits, - and _, like `github-repo`.")
-    return value
-
-
-def words_of(values: Any, where: str, most: int = 100) -> list[str]:
-    """Several short texts, each of them once, in their order. Raises `Invalid`."""
-    if not isinstance(values, list | tuple) or len(values) > most:
-        raise Invalid(f"{where}: this is a list of at most {most} texts.")
-    return list(dict.fromkeys(word for value in values if (word := text_of(value, where, 100))))
 
 
 def _places(given: Any, where: str = "config") -> Iterator[tuple[str, Any]]:

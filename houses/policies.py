@@ -3,26 +3,25 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models.functions import Now
 
 from houses.agents import Agent
+from houses.aims import hidden_tools, require_here, restored, without
 from houses.audit import Audited
 from houses.constraints import HouseOwned, SameHouse
+from houses.finding import member_named
 from houses.ids import ShortIdField
-from houses.particulars import text_of
-from houses.places import House, Member
-from houses.refusals import Invalid, NotFound
+from houses.places import House
+from houses.refusals import Invalid
 from houses.resources import Resource
-from houses.rights import permitted
-from houses.scopes import KINDS, R
+from houses.saying import changed, hold, one_at_a_time
 from houses.standing import require_own_w, require_x
 from houses.tenancy import current_house
-from houses.titles import one_line
+from houses.texts import line_of
 from houses.tools import Tool
-from houses.triggers import AMBIENT, GITHUB_EVENT, MENTION, STREAM_EVENT, checked_trigger, in_words
+from houses.triggers import checked_trigger
 
 
 class PolicyQuerySet(models.QuerySet["ActivationPolicy"]):
@@ -57,10 +56,12 @@ class PolicyQuerySet(models.QuerySet["ActivationPolicy"]):
         require_x(by)
         if not agent.is_bot:
             raise Invalid("agent: policies are for bots; people come by themselves.")
-        if not Member.objects.filter(agent=agent).exists():
-            raise NotFound("Nobody of that id is in this house.")
-        given, about = _checked(trigger, config, name, resources, tools, by)
-        given |= {"enabled": bool(enabled)}
+        member_named(agent.pk)
+        trigger, config = checked_trigger(trigger, config)
+        require_here(trigger, config, by)
+        about = Resource.objects.chosen(resources, by=by)
+        given = _given(trigger, config, name, _chosen(tools, by), enabled)
+        one_at_a_time("policies of", str(agent.pk))
         for same in self.filter(house_id=current_house(), agent=agent, **given):
             if same.resource_ids == sorted(one.pk for one in about):
                 return same
@@ -110,10 +111,6 @@ class ActivationPolicy(models.Model):
         """What it is about, by id."""
         return sorted(one.resource_id for one in self.policy_resources.all())
 
-    @property
-    def when(self) -> str:
-        return in_words(self.trigger, self.config)
-
     @transaction.atomic
     def change(
         self,
@@ -128,19 +125,24 @@ class ActivationPolicy(models.Model):
     ) -> None:
         """Another trigger, other particulars, or another aim."""
         require_x(by)
-        given, about = _checked(trigger, config, name, resources, tools, by)
-        given |= {"enabled": bool(enabled)}
-        if any(getattr(self, field) != value for field, value in given.items()):
-            for field, value in given.items():
-                setattr(self, field, value)
-            self.save(update_fields=[*given, "updated_at"])
+        hold(self)
+        unseen: set[str] = set()
+        if trigger == self.trigger and isinstance(config, dict):
+            config, unseen = restored(trigger, config, self.config, by)
+        trigger, config = checked_trigger(trigger, config)
+        require_here(trigger, without(trigger, config, unseen), by)
+        about = Resource.objects.chosen(resources, by=by)
+        stays = Tool.objects.filter(pk__in=hidden_tools(self.tool_ids, by)).order_by("pk")
+        if changed(self, _given(trigger, config, name, [*_chosen(tools, by), *(tool.pk for tool in stays)], enabled)):
+            self.save(update_fields=["name", "trigger", "config", "tool_ids", "enabled", "updated_at"])
         self._be_about(about, by)
 
+    @transaction.atomic
     def switch(self, on: bool, *, by: Agent) -> None:
         """On or off. A bot can always be switched off by itself; on takes x on the house."""
         require_x(by) if on or by.pk != self.agent_id else require_own_w(by)
-        if self.enabled != on:
-            self.enabled = on
+        hold(self)
+        if changed(self, {"enabled": on}):
             self.save(update_fields=["enabled", "updated_at"])
 
     def remove(self, *, by: Agent) -> None:
@@ -158,40 +160,16 @@ class ActivationPolicy(models.Model):
         vars(self).pop("_prefetched_objects_cache", None)
 
 
-def _checked(
-    trigger: str, config: dict[str, Any], name: str, resources: Iterable[str], tools: Sequence[str], by: Agent
-) -> tuple[dict[str, Any], list[Resource]]:
-    trigger, config = checked_trigger(trigger, config)
-    _require_here(trigger, config, by)
-    chosen = {one.pk for one in Tool.objects.chosen(tools, by=by)}
-    given = {
-        "name": one_line(text_of(name, "name", 200)),
-        "trigger": trigger,
-        "config": config,
-        "tool_ids": [pk for pk in dict.fromkeys(tools) if pk in chosen],
-    }
-    return given, Resource.objects.chosen(resources, by=by)
+def _given(trigger: str, config: dict[str, Any], name: str, tools: list[str], enabled: bool) -> dict[str, Any]:
+    name = line_of(name, "name")
+    return {"name": name, "trigger": trigger, "config": config, "tool_ids": tools, "enabled": bool(enabled)}
 
 
-def _require_here(trigger: str, config: dict[str, Any], by: Agent) -> None:
-    """What a trigger points at is of this house, and `by` may read it."""
-    if trigger == GITHUB_EVENT:
-        Resource.objects.chosen([config["resource"]], by=by)
-    if trigger == STREAM_EVENT and not _kept_streams().filter(pk=config["stream_id"]).exists():
-        raise NotFound("config.stream_id: this house has no such stream.")
-    if trigger in (MENTION, AMBIENT):
-        wanted, there = set(config["scope_ids"]), set()
-        for kind in KINDS.values():
-            if kind.word in ("house", "thread") and wanted:
-                rows = permitted(kind.model._default_manager.filter(pk__in=wanted), by, R)
-                there |= set(rows.values_list("pk", flat=True))
-        if wanted - there:
-            raise NotFound("config.scope_ids: these are ids of threads, or of the house, and one of them is not here.")
-
-
-def _kept_streams() -> "models.QuerySet[Any]":
-    """Streams are kept above houses; their rows are of a house all the same."""
-    return apps.get_model("streams", "Stream")._default_manager.filter(house_id=current_house())
+def _chosen(tools: Iterable[str], by: Agent) -> list[str]:
+    """Each once, in their order; all of them `by` may read."""
+    wanted = list(dict.fromkeys(tools))
+    Tool.objects.chosen(wanted, by=by)
+    return wanted
 
 
 class PolicyResource(models.Model):

@@ -42,6 +42,12 @@ class Invalid(Refused):
     status = 400
 
 
+class NameTaken(Refused):
+    """Something else of the house, or of the installation, has that name."""
+
+    code = "name_taken"
+
+
 class TooLarge(Refused):
     """More bytes than this place takes."""
 

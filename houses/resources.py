@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Self
 
-from django.db import IntegrityError, models, transaction
+from django.db import models
 from django.db.models.functions import Now
 
 from houses.agents import Agent
@@ -11,14 +11,15 @@ from houses.audit import Audited
 from houses.constraints import HouseOwned
 from houses.grants import forgotten_with
 from houses.ids import ShortIdField
-from houses.particulars import particulars, text_of, word
+from houses.particulars import particulars
 from houses.places import House
-from houses.refusals import Invalid, NotFound, Refused
+from houses.refusals import NotFound, Refused
 from houses.rights import permitted
+from houses.saying import changed, hold, says, taken_as
 from houses.scopes import PERMISSIONS, R, scope
 from houses.standing import require_x
 from houses.tenancy import current_house
-from houses.titles import one_line
+from houses.texts import line_of, word
 
 # Words that everybody spells alike; any other is as good.
 KINDS = (
@@ -60,13 +61,10 @@ class ResourceQuerySet(models.QuerySet["Resource"]):
         require_x(by)
         given = _checked(name, kind, external_id, config or {})
         same = self.filter(house=house, kind=given["kind"], external_id=given["external_id"]).first()
-        if same is not None and (same.name, same.config) == (given["name"], given["config"]):
+        if same is not None and says(same, given):
             return same
-        try:
-            with transaction.atomic():
-                return self.create(house=house, **given)
-        except IntegrityError as error:
-            raise _known() from error
+        with taken_as(_known()):
+            return self.create(house=house, **given)
 
 
 class Resource(models.Model):
@@ -103,15 +101,10 @@ class Resource(models.Model):
         """Another name, another thing outside, or other particulars."""
         require_x(by)
         given = _checked(name, kind, external_id, config or {})
-        if all(getattr(self, field) == value for field, value in given.items()):
-            return
-        for field, value in given.items():
-            setattr(self, field, value)
-        try:
-            with transaction.atomic():
+        hold(self)
+        if changed(self, given):
+            with taken_as(_known()):
                 self.save(update_fields=[*given, "updated_at"])
-        except IntegrityError as error:
-            raise _known() from error
 
     def remove(self, *, by: Agent) -> None:
         """Forget it here: what was granted on it, its bindings and its place in policies go along."""
@@ -120,13 +113,10 @@ class Resource(models.Model):
 
 
 def _checked(name: str, kind: str, external_id: str, config: dict[str, Any]) -> dict[str, Any]:
-    title = one_line(text_of(name, "name", 200, needed=True))
-    if not title:
-        raise Invalid("name: a resource needs a name.")
     return {
-        "name": title,
+        "name": line_of(name, "name", needed=True),
         "kind": word(kind, "kind"),
-        "external_id": one_line(text_of(external_id, "external_id", 500, needed=True), 500),
+        "external_id": line_of(external_id, "external_id", 500, needed=True),
         "config": particulars(config, "config"),
     }
 

@@ -1,16 +1,15 @@
 """The token of a run: by it what runs in a sandbox speaks to arbe, for whoever asked for the run, as long as it runs.
 
-A command finds it as ARBE_TOKEN, beside ARBE_URL, ARBE_HOUSE and ARBE_THREAD. It may read and write, but run, manage
-and grant nothing, and make no other token. Output never shows it. It ends in the transaction that finishes the run,
-however that ends, and with its agent's membership. A command reaches arbe only where its environment opens the network
-and this installation allows that.
+A command finds it as ARBE_TOKEN, beside ARBE_URL, ARBE_HOUSE and ARBE_THREAD. It may read and write, in that thread
+and those below it, but run, manage and grant nothing, and make no other token. Output never shows it. A command reaches
+arbe only where its environment opens the network and this installation allows that; no other run is given one. Its row
+goes in the transaction that finishes the run, however that ends, and with its agent's membership.
 """
 
 import secrets
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from houses.agents import Agent
@@ -28,7 +27,7 @@ def new_text() -> str:
     return text_of(secrets.token_urlsafe(32))
 
 
-def mint(agent: Agent, run: str, text: str, *, seconds: float) -> None:
+def mint(agent: Agent, run: str, text: str, *, thread_id: str, seconds: float) -> None:
     """Let the text speak for the agent while the run goes on; in the transaction that writes down its start."""
     Token.objects.create(
         house_id=current_house(),
@@ -37,6 +36,7 @@ def mint(agent: Agent, run: str, text: str, *, seconds: float) -> None:
         digest=digest(text.rpartition(f"{current_house()}_")[2]),
         bits=BITS,
         run=run,
+        run_thread=thread_id,
         created_by=agent,
         expires_at=timezone.now() + timedelta(seconds=seconds) + SLACK,
     )
@@ -44,7 +44,7 @@ def mint(agent: Agent, run: str, text: str, *, seconds: float) -> None:
 
 def end(run: str) -> None:
     """Whoever still holds the token of that run is out."""
-    Token.objects.filter(run=run, revoked_at=None).update(revoked_at=Now())
+    Token.objects.filter(run=run).delete()
 
 
 def going() -> list[tuple[str, str]]:
@@ -57,4 +57,4 @@ def going() -> list[tuple[str, str]]:
 def end_in(house_id: str, runs: list[str]) -> int:
     """End the tokens of runs that rest and left theirs behind."""
     with inside(house_id):
-        return Token.objects.filter(run__in=runs, revoked_at=None).update(revoked_at=Now())
+        return Token.objects.filter(run__in=runs).delete()[0]

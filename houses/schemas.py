@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import UndefinedTypeCheck, UnknownType, ValidationError, best_match
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -19,6 +19,17 @@ from houses.refusals import Invalid
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 CLOSED = ("$dynamicRef", "$dynamicAnchor", "$id", "$vocabulary", "patternProperties")
+# What the libraries raise for schemas that nobody means: steps into a text, numbers of hundreds of digits.
+ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+    UnknownType,
+    UndefinedTypeCheck,
+)
 STEPS = 5_000  # keywords that one call may lead through; references can multiply them
 
 
@@ -27,12 +38,7 @@ def checked_schema(schema: Any) -> dict[str, Any]:
     keepable(schema, "schema")
     if schema.get("$schema", DRAFT) != DRAFT:
         raise Invalid("schema: it is read as JSON Schema of the draft 2020-12; leave `$schema` out.")
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as wrong:
-        raise Invalid(f"schema: it breaks at {_where(wrong)}: {_said(wrong)}.") from wrong
-    except RecursionError as wrong:
-        raise Invalid("schema: it is nested too deeply.") from wrong
+    _require_schema(schema, "schema")
     if schema.get("type", "object") != "object":
         raise Invalid("schema: a tool takes an object; `type` is `object`.")
     _require_whole(schema)
@@ -48,6 +54,8 @@ def check(schema: dict[str, Any], arguments: Any) -> None:
         raise Invalid("arguments: the schema of this tool leads in circles; it has to be mended.") from endless
     except Unresolvable as nowhere:
         raise Invalid("arguments: the schema of this tool refers to what it does not have.") from nowhere
+    except ODD as odd:
+        raise Invalid("arguments: the schema of this tool cannot be asked about them; it has to be mended.") from odd
     if wrong is not None:
         raise Invalid(f"arguments: {_where(wrong)}: {_said(wrong)}.")
 
@@ -80,7 +88,17 @@ def _not_asked(validator: Any, value: Any, instance: Any, below: Any) -> Iterato
     return iter(())
 
 
+def _require_schema(schema: Any, where: str) -> None:
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as wrong:
+        raise Invalid(f"{where}: it breaks at {_where(wrong)}: {_said(wrong)}.") from wrong
+    except ODD as wrong:
+        raise Invalid(f"{where}: it is nested too deeply, or there is something odd in it.") from wrong
+
+
 def _require_whole(schema: dict[str, Any]) -> None:
+    looked_at = {id(schema)}  # each of them once, however many lead there
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for key, value in _pairs(schema):
         if key in CLOSED:
@@ -89,10 +107,20 @@ def _require_whole(schema: dict[str, Any]) -> None:
             continue
         if not value.startswith("#"):
             raise Invalid("schema: `$ref` leads out of it; put what is meant under `$defs` and refer to that.")
-        try:
-            resolver.lookup(value)
-        except Unresolvable as nowhere:
-            raise Invalid(f"schema: `$ref` leads nowhere: it has no `{value[:80]}`.") from nowhere
+        there = _looked_up(resolver, value)
+        if id(there) not in looked_at:
+            looked_at.add(id(there))
+            _require_schema(there, f"schema: at `{value[:80]}`, where a `$ref` leads")
+
+
+def _looked_up(resolver: Any, reference: str) -> Any:
+    try:
+        there = resolver.lookup(reference).contents
+    except (Unresolvable, *ODD) as nowhere:
+        raise Invalid(f"schema: `$ref` leads nowhere: it has no `{reference[:80]}`.") from nowhere
+    if not isinstance(there, dict | bool):
+        raise Invalid(f"schema: `$ref` leads to what is no schema: `{reference[:80]}`.")
+    return there
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:

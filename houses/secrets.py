@@ -14,9 +14,10 @@ from houses.constraints import HouseOwned
 from houses.ids import ShortIdField
 from houses.places import House
 from houses.refusals import Invalid
+from houses.saying import one_at_a_time
 from houses.standing import require_x
 from houses.tenancy import current_house
-from houses.titles import UNFIT
+from houses.texts import UNFIT
 
 NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 OUR_OWN = "ARBE_"  # what arbe itself tells a command, its token among it
@@ -35,6 +36,7 @@ class SecretQuerySet(models.QuerySet["Secret"]):
             raise Invalid(f"Names that begin with {OUR_OWN} are arbe's own; call it something else.")
         if not value or len(value) > LONGEST or UNFIT.search(value):
             raise Invalid("A secret's value is text of 1 to 65,536 characters, without NUL.")
+        one_at_a_time("secret", name)
         secret = self.select_for_update().filter(name=name).first()
         if secret is None:
             return self.create(house_id=current_house(), name=name, vault_secret_id=vault.put(value))
@@ -82,5 +84,7 @@ class Secret(models.Model):
     def forget(self, *, by: Agent) -> None:
         """The value is gone for good; what required it is refused from now on, and says so."""
         require_x(by)
-        vault.drop(self.vault_secret_id)
-        self.delete()
+        now = Secret.objects.select_for_update().filter(pk=self.pk).first()  # it may have had another value since
+        if now is not None:
+            vault.drop(now.vault_secret_id)
+            now.delete()

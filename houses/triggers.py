@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]  # it has no types
 
-from houses.particulars import particulars, text_of, word, words_of
+from houses.particulars import particulars
 from houses.refusals import Invalid
+from houses.texts import text_of, word, words_of
 
 CRON, INTERVAL, WEBHOOK, STREAM_EVENT, GITHUB_EVENT, MENTION, AMBIENT = (
     "cron",
@@ -32,7 +34,7 @@ def checked_trigger(trigger: Any, config: Any) -> tuple[str, Config]:
     trigger, config = word(trigger, "trigger"), particulars(config, "config")
     if trigger not in KNOWN:
         return trigger, config
-    names, checked = KNOWN[trigger]
+    checked, names = KNOWN[trigger].checked, KNOWN[trigger].names
     if unknown := sorted(set(config) - set(names)):
         raise Invalid(f"config.{unknown[0][:60]}: {trigger} has no such thing; it has {', '.join(names)}.")
     return trigger, checked(config)
@@ -103,14 +105,23 @@ def _ambient(config: Config) -> Config:
     return _mention(config) | {"delay_ms": delay}
 
 
-KNOWN: dict[str, tuple[tuple[str, ...], Callable[[Config], Config]]] = {
-    CRON: (("expression", "zone"), _cron),
-    INTERVAL: (("ms",), _interval),
-    WEBHOOK: (("path",), _webhook),
-    STREAM_EVENT: (("stream_id", "filter"), _stream_event),
-    GITHUB_EVENT: (("resource", "events"), _github_event),
-    MENTION: (("scope_ids",), _mention),
-    AMBIENT: (("scope_ids", "delay_ms"), _ambient),
+@dataclass(frozen=True)
+class Known:
+    """A trigger that means something here: what it has to say, how that is checked, and an example of it."""
+
+    names: tuple[str, ...]
+    checked: Callable[[Config], Config]
+    example: Config
+
+
+KNOWN = {
+    CRON: Known(("expression", "zone"), _cron, {"expression": "0 9 * * 1", "zone": "Europe/Berlin"}),
+    INTERVAL: Known(("ms",), _interval, {"ms": 3_600_000}),
+    WEBHOOK: Known(("path",), _webhook, {"path": "/hooks/my-agent"}),
+    STREAM_EVENT: Known(("stream_id", "filter"), _stream_event, {"stream_id": "…", "filter": {"type": "message"}}),
+    GITHUB_EVENT: Known(("resource", "events"), _github_event, {"resource": "…", "events": ["push"]}),
+    MENTION: Known(("scope_ids",), _mention, {"scope_ids": ["…"]}),
+    AMBIENT: Known(("scope_ids", "delay_ms"), _ambient, {"scope_ids": ["…"], "delay_ms": 5_000}),
 }
 
 

@@ -4,8 +4,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from houses.particulars import TELLS, particulars, text_of
+from houses.particulars import TELLS, particulars
 from houses.refusals import Invalid
+from houses.texts import text_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TRANSPORTS = ("streamable-http", "sse")
@@ -58,12 +59,6 @@ def address(given: Any) -> str:
             "send them in a header, by the name of a secret: `Bearer ${API_KEY}`."
         )
     return url
-
-
-def secrets_named(config: dict[str, Any]) -> list[str]:
-    """The secrets that the headers ask for, by name."""
-    headers = config.get("headers", {})
-    return sorted({name for value in headers.values() for name in SECRET.findall(value)})
 
 
 def _with_headers(kept: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
