@@ -81,8 +81,8 @@ IN_THIS_HOUSE = ("memories_saying", "memories_tagged", "threads_tagged")
 def test_functions_that_see_more_than_their_caller_are_few_and_cannot_be_led_astray(db):
     found = sql(
         "SELECT pronamespace::regnamespace || '.' || proname, path, pg_get_userbyid(proowner) "
-        "FROM pg_proc LEFT JOIN LATERAL (SELECT one FROM unnest(proconfig) one WHERE one LIKE 'search_path=%%') p(path) "
-        "ON true WHERE prosecdef ORDER BY 1"
+        "FROM pg_proc LEFT JOIN LATERAL unnest(proconfig) path ON path LIKE 'search_path=%%' "
+        "WHERE prosecdef ORDER BY 1"
     )
     audits = {c.name for model in models() for c in model._meta.constraints if isinstance(c, Audited)}
     assert {name: role for name, _, role in found} == {
