@@ -1,5 +1,6 @@
 """Pages of threads: the house's list, a thread with its log, and what one does with it."""
 
+import logging
 import re
 from typing import Any
 from urllib.parse import urlencode
@@ -24,6 +25,8 @@ from threads import file_pages, work_pages
 from threads.models import Command, Thread
 from threads.reading import Log, around, before
 from threads.work_pages import done
+
+logger = logging.getLogger(__name__)
 
 BUSY = Exists(Command.objects.unfinished().filter(thread=OuterRef("pk")))
 RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
@@ -72,7 +75,8 @@ def thread(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     one, reader = thread_of(request, thread_id), agent_of(request)
     try:
         log = _log(request, one, reader)
-    except StreamError:
+    except StreamError as error:
+        logger.warning("the log of thread %s cannot be read: %s", one.pk, error)
         detail = "The log cannot be read right now; what is said here still arrives. Try again in a moment."
         shown = _shown(house, one, reader) | {"detail": detail, "last_seq": "-1"}
         return render(request, "threads/thread.html", shown, status=503)
