@@ -91,10 +91,11 @@ def stream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services
 def streams_at(settings) -> Iterator[Callable]:
     """Say where the streams are; afterwards nobody knows."""
     from streams import client, outbox
+    from threads import reading
 
     def at(url: str) -> None:
         settings.STREAMS_URL = url
-        for one in (client.streams, outbox._streams):
+        for one in (client.streams, outbox._streams, reading.streams):
             if one.cache_info().currsize:
                 one().close()
             one.cache_clear()
