@@ -13,7 +13,7 @@ from houses.api.view import HouseView, Strict
 from houses.refusals import Invalid, Refused
 from houses.scopes import X
 from streams.calls import NoSuchStream, StreamError
-from streams.signals import readable
+from streams.client import A_PAGES, streams
 
 
 class Unreachable(Refused):
@@ -59,7 +59,7 @@ class SignalsView(HouseView):
         if stream is None:
             return Response({"results": [], "next": None})
         try:
-            page = readable().before(self.house.pk, stream, query.get("cursor", "now"), query["limit"])
+            page = streams(A_PAGES).before(self.house.pk, stream, query.get("cursor", "now"), query["limit"])
         except NoSuchStream:
             return Response({"results": [], "next": None})
         except StreamError as error:

@@ -10,7 +10,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Generator
-from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +19,9 @@ from streams import calls
 from streams.calls import Answer, Appended, Call, Page, Pause, StreamError
 from streams.log import Producer
 
-__all__ = ["Appended", "AsyncStreams", "Page", "Producer", "StreamError", "Streams", "streams"]
+# Seconds: a job waits for a server to come back; a page would rather say that nothing can be read right now.
+A_JOBS, A_PAGES = 30.0, 2.0
+__all__ = ["A_PAGES", "Appended", "AsyncStreams", "Page", "Producer", "StreamError", "Streams", "streams"]
 
 Steps = Generator[Call | Pause, Answer, Any]
 
@@ -166,13 +167,17 @@ class AsyncStreams:
             return Answer(0, error=error)
 
 
-@cache
-def streams() -> Streams:
-    """This process's client of the server in the settings."""
+_clients: dict[tuple[str, str, float], Streams] = {}
+
+
+def streams(patience: float = A_JOBS) -> Streams:
+    """This process's client, with so much patience, of the server in the settings."""
     from django.conf import settings  # here alone, so that all else in this module runs without settings
 
-    return Streams(settings.STREAMS_URL, settings.STREAMS_KEY)
+    where = settings.STREAMS_URL, settings.STREAMS_KEY, patience
+    # Of two threads that ask first, one has made its client in vain; it has no connection yet.
+    return _clients.get(where) or _clients.setdefault(where, Streams(*where[:2], patience=patience))
 
 
 # A forked worker must not speak on its parent's connections.
-os.register_at_fork(after_in_child=streams.cache_clear)
+os.register_at_fork(after_in_child=_clients.clear)

@@ -6,20 +6,18 @@ mended by the next relay, because the server knows the sequence (Durable Streams
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
-from django.conf import settings
 from django.db import connection, transaction
 
 from houses.agents import Agent
 from houses.refusals import TooLarge
 from houses.tenancy import inside, need_not_last
-from streams.client import Producer, StreamError, Streams
+from streams.client import Producer, StreamError, Streams, streams
 from streams.events import Event
 from streams.models import Outbox, Stream
 from streams.wire import MOST_MESSAGE
@@ -142,12 +140,8 @@ def _append(house_id: str, stream_id: str, row: Outbox) -> None:
     _streams().append(house_id, stream_id, [event], Producer(PRODUCER, epoch=0, seq=row.position))
 
 
-@cache
 def _streams() -> Streams:
-    return Streams(settings.STREAMS_URL, settings.STREAMS_KEY, patience=PATIENCE)
-
-
-os.register_at_fork(after_in_child=_streams.cache_clear)  # a child must not speak on its parent's connections
+    return streams(PATIENCE)
 
 
 @contextmanager

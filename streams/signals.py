@@ -5,21 +5,19 @@ agent: the one whose action it is. It is told after the commit of what it tells 
 work does not wait for it; should the process die in that moment, a figure is lost and no work.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from houses.agents import Agent
 from houses.places import House
 from houses.tenancy import inside, need_not_last
 from streams.calls import NoSuchStream
-from streams.client import Streams
+from streams.client import A_PAGES, streams
 from streams.events import Event
 from streams.outbox import announce, open_stream
 
@@ -106,25 +104,12 @@ def signals_of(house_id: str) -> Signals:
     return Signals(house_id, stream_id)
 
 
-def readable() -> Streams:
-    """A page would rather say that signals cannot be read than wait for them as long as a job does."""
-    return _client(settings.STREAMS_URL, settings.STREAMS_KEY)
-
-
-@cache
-def _client(url: str, key: str) -> Streams:
-    return Streams(url, key, patience=2.0)
-
-
-os.register_at_fork(after_in_child=_client.cache_clear)  # a child must not speak on its parent's connections
-
-
 def latest(house: House, most: int = MOST) -> Iterator[dict[str, Any]]:
     """The last signals of a house, newest first, so many at most. Raises `StreamError`."""
     offset: str | None = "now"
     while house.signals_stream_id and offset is not None and most > 0:
         try:
-            page = readable().before(house.pk, house.signals_stream_id, offset, min(AT_ONCE, most))
+            page = streams(A_PAGES).before(house.pk, house.signals_stream_id, offset, min(AT_ONCE, most))
         except NoSuchStream:  # the first is on its way
             return
         yield from reversed(page.events)

@@ -90,16 +90,10 @@ def stream_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services
 @pytest.fixture
 def streams_at(settings) -> Iterator[Callable]:
     """Say where the streams are; afterwards nobody knows."""
-    from streams import client, outbox
-    from threads import reading
 
     def at(url: str) -> None:
         settings.STREAMS_URL = url
-        for one in (client.streams, outbox._streams, reading.streams):
-            if one.cache_info().currsize:
-                one().close()
-            one.cache_clear()
-            one()  # before threads ask for it, or each would make its own
+        services.hang_up()
 
     yield at
     at("http://127.0.0.1:1")

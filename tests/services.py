@@ -16,7 +16,7 @@ from redis import StrictRedis
 from arbe import roles
 from arbe.postgres import Postgres
 from arbe.redis_server import Redis
-from streams import alone
+from streams import alone, client
 
 
 def open_folder(prefix: str = "arbe-test-") -> Path:
@@ -96,6 +96,12 @@ class StreamServer:
         self._server.config.app.server.hang_up()
         self._server.should_exit = True
         self._thread.join()
+
+
+def hang_up() -> None:
+    """Close the clients of streams that this process keeps; whoever asks next gets a new one."""
+    while client._clients:
+        client._clients.popitem()[1].close()
 
 
 def start() -> Services:

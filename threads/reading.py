@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
@@ -13,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from houses.agents import Agent
 from streams.calls import NoSuchStream
-from streams.client import Streams
+from streams.client import A_PAGES, streams
 from threads.commands import QUEUED, RUNNING
 from threads.models import Command, Make, Thread
 from threads.rendering import Piece, pieces, render, with_names
@@ -21,12 +19,6 @@ from threads.rendering import Piece, pieces, render, with_names
 AT_ONCE = 150  # events of a page
 BEGINNINGS = ("command_queued", "make_planned")
 SHOWN = 60_000  # characters of HTML of one command's output on a page; the rest is on the command's own
-
-
-@cache
-def streams() -> Streams:
-    """A page would rather say that the log cannot be read than wait for it as long as a job does."""
-    return Streams(settings.STREAMS_URL, settings.STREAMS_KEY, patience=2.0)
 
 
 @dataclass
@@ -90,10 +82,10 @@ def around(thread: Thread, at: str | None, reader: Agent) -> Log:
     """The end of the log; or, to look one entry up, what is on both sides of it."""
     try:
         if not at:
-            page = streams().before(thread.house_id, thread.stream_id, "now", AT_ONCE)
+            page = streams(A_PAGES).before(thread.house_id, thread.stream_id, "now", AT_ONCE)
             return _log(thread, page.events, page.prev, page.next, reader, with_running=True)
-        page = streams().before(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
-        after = streams().read(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
+        page = streams(A_PAGES).before(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
+        after = streams(A_PAGES).read(thread.house_id, thread.stream_id, at, AT_ONCE // 2)
         return _log(thread, [*page.events, *after.events], page.prev, after.next, reader, with_running=True)
     except NoSuchStream:  # the thread was opened, and that has not been told yet
         return Log(mark_safe(""), None, "-1")
@@ -101,7 +93,7 @@ def around(thread: Thread, at: str | None, reader: Agent) -> Log:
 
 def before(thread: Thread, offset: str, reader: Agent) -> Log:
     """The page before an offset."""
-    page = streams().before(thread.house_id, thread.stream_id, offset, AT_ONCE)
+    page = streams(A_PAGES).before(thread.house_id, thread.stream_id, offset, AT_ONCE)
     return _log(thread, page.events, page.prev, page.next, reader)
 
 

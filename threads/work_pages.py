@@ -18,11 +18,10 @@ from houses.models import House, Member
 from houses.refusals import Refused
 from houses.rights import may
 from houses.scopes import R
-from streams.client import StreamError
+from streams.client import A_PAGES, StreamError, streams
 from threads.ansi import coloured
 from threads.makes import environment_digests
 from threads.models import Command, Make, Thread
-from threads.reading import streams
 
 NO_COMMAND = "There is no such command in this house."
 WHOLE = 2_000_000  # characters of output on the page of a command
@@ -60,7 +59,7 @@ def _story(one: Command) -> Iterator[dict[str, Any]]:
     """The command's events, oldest first. The log is read backwards from its end to when the command was asked for."""
     pages, offset = [], "now"
     while offset:
-        page = streams().before(one.house_id, one.thread.stream_id, offset, 500)
+        page = streams(A_PAGES).before(one.house_id, one.thread.stream_id, offset, 500)
         pages.append([e for e in page.events if e["payload"].get("command_id") == one.pk])
         if not page.events or datetime.fromisoformat(page.events[0]["ts"]) < one.created_at:
             break

@@ -3,10 +3,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from houses.tenancy import inside
-from streams import outbox
 from streams.client import streams
 from streams.models import Outbox
 from tests.api.conftest import Api, token_of
+from tests.services import hang_up
 from threads.models import Command
 
 
@@ -122,14 +122,12 @@ def test_a_list_costs_the_same_however_long_it_is(api, kitchen, django_assert_nu
 def stream(living, settings, api, kitchen, oak):
     """The thread's stream with three events on it, on a real server."""
     settings.STREAMS_URL, settings.STREAMS_KEY = living.url, "arbe"
-    streams.cache_clear()
     stream_id = api.ok("GET", f"threads/{kitchen['thread']}/")["stream"]
     streams().create(oak.pk, stream_id)
     for number in range(3):
         streams().append(oak.pk, stream_id, [{"type": "message", "payload": {"text": str(number)}}])
     yield f"threads/{kitchen['thread']}/events/"
-    streams().close()
-    streams.cache_clear()
+    hang_up()
 
 
 def texts(page) -> list[str]:
@@ -158,14 +156,10 @@ def test_a_thread_whose_stream_waits_to_be_made_has_no_events(api, stream):
 @pytest.mark.usefixtures("committed")
 def test_what_was_said_is_on_the_stream_when_the_answer_comes(api, living, settings):
     settings.STREAMS_URL, settings.STREAMS_KEY = living.url, "arbe"
-    for client in (streams, outbox._streams):
-        client.cache_clear()
     thread = api.ok("POST", "threads/", {"name": "Soup"}, 201)["id"]
     api.ok("POST", f"threads/{thread}/messages/", {"text": "hello"}, 201)
     assert [event["type"] for event in api.ok("GET", f"threads/{thread}/events/")["events"]] == [
         "thread_opened",
         "message",
     ]
-    for client in (streams, outbox._streams):
-        client().close()
-        client.cache_clear()
+    hang_up()

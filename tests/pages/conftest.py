@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from houses.tenancy import inside
+from tests.services import hang_up
 from tests.streams.conftest import living  # noqa: F401  # a fixture
 
 
@@ -11,11 +12,8 @@ from tests.streams.conftest import living  # noqa: F401  # a fixture
 def log_of(living, settings):  # noqa: F811  # pytest hands the fixture over by its name
     """Writes events into a thread's stream, as arbe does."""
     from streams.client import streams
-    from threads import reading
 
     settings.STREAMS_URL, settings.STREAMS_KEY = living.url.removesuffix("/v1/stream"), "arbe"
-    streams.cache_clear()
-    reading.streams.cache_clear()
 
     def write(thread, by, *events):
         streams().create(thread.house_id, thread.stream_id)
@@ -23,9 +21,7 @@ def log_of(living, settings):  # noqa: F811  # pytest hands the fixture over by 
         streams().append(thread.house_id, thread.stream_id, told)
 
     yield write
-    for client in (streams, reading.streams):
-        client().close()
-        client.cache_clear()
+    hang_up()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from django.db import connection
 from houses.giving import give
 from houses.models import Memory, Mutation, Secret, Tool
 from houses.tenancy import inside
-from streams import signals
 from streams.client import Streams
 from streams.signals import CommandWitnessed, FailureWitnessed, signals_of, witness
 from threads.models import Thread
@@ -142,10 +141,6 @@ def witnessed(committed, stream_server, streams_at, oak, ada, bo):
     witness(oak.pk, seen(), by=ada)
     witness(oak.pk, seen(status="failed", first_output=None, machine="live"), by=bo)
     witness(oak.pk, FailureWitnessed(part="sandbox", command_id="abc", thread_id="def", again=True), by=bo)
-    yield
-    if signals._client.cache_info().currsize:
-        signals.readable().close()
-    signals._client.cache_clear()
 
 
 def test_signals_are_plotted_and_listed(witnessed, ada, client_of, at):
@@ -210,8 +205,6 @@ def test_signals_that_cannot_be_read_are_said_to_be(committed, streams_at, oak, 
         signals_of(oak.pk)
     assert "cannot be read right now" in text_of(client_of(ada).get(at("signals")))
     assert client_of(ada).get(f"/api/houses/{oak.pk}/signals/").status_code == 503
-    signals.readable().close()
-    signals._client.cache_clear()
 
 
 def test_the_api_pages_through_signals(witnessed, oak, ada, client_of):

@@ -135,12 +135,8 @@ def test_output_that_began_on_an_earlier_page_has_its_command(ada_browses, oak, 
 
 
 def test_a_log_that_cannot_be_read_says_so(ada_browses, at, thread, settings):
-    from threads import reading
-
     settings.STREAMS_URL = "http://127.0.0.1:1"
-    reading.streams.cache_clear()
     answer = ada_browses.get(at("thread", thread.pk))
-    reading.streams.cache_clear()
     assert answer.status_code == 503
     assert "cannot be read right now" in answer.content.decode()
 

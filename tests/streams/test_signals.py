@@ -17,12 +17,7 @@ FAILURE = FailureWitnessed(part="sandbox", command_id="c", thread_id="t", again=
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def closed(streams_at):
-    yield
-    if signals._client.cache_info().currsize:
-        signals.readable().close()
-    signals._client.cache_clear()
+pytestmark = pytest.mark.usefixtures("streams_at")
 
 
 def made(number=1, **more):
