@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 HOST ?= 127.0.0.1
+WORKERS ?= 2
 
 # A stamp for each lock, named for what is in it: a changed lock is installed, an unchanged one is not looked at.
 RUNTIME := $(VENV)/.runtime-$(firstword $(shell cksum < requirements.txt))
@@ -23,18 +24,22 @@ run: $(RUNTIME) bubblewrap ## Run arbe here until Ctrl-C (PORT=8000 HOST=127.0.0
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
 
 .PHONY: test
-test: $(TOOLS) bubblewrap ## The whole gate: format, lint, contracts, types, migrations, checks, tests
+test: $(TOOLS) bubblewrap ## The whole gate: format, lint, contracts, types, migrations, checks, tests (WORKERS=2)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -W 'ignore:Got an error checking' manage.py makemigrations --check --dry-run
 	ARBE_URL=https://arbe.example $(BIN)/python -W error manage.py check --deploy --fail-level ERROR
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations 10
 
 .PHONY: bench
 bench: $(TOOLS) bubblewrap ## The measured figures, with medians
 	$(BIN)/python -m tests.bench
+
+.PHONY: bench-streams
+bench-streams: $(TOOLS) ## The stream server beside the upstream Node server, in ratios (needs wrk, node and npm)
+	$(BIN)/python -m tests.bench.streams
 
 .PHONY: format
 format: $(TOOLS) ## Write the format, and what lint can mend

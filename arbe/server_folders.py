@@ -4,6 +4,7 @@ A checkout below a private home folder is the usual case. Nobody's permissions a
 folder of the system instead, and a link in `var` says where.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -41,15 +42,22 @@ def installed(package: Path, beside: str, account: Account | None) -> Path:
         return package
     key = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:12]
     copies = _public_folder() / f"programs-{key}"
-    if not copies.exists():
-        partial = copies.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for part in (package, package.with_name(beside)):
-            if part.exists():
-                shutil.copytree(part, partial / part.name, symlinks=True)
-        partial.chmod(0o755)
-        partial.rename(copies)
+    with copies.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two that start at once the second waits, and finds the copy
+        if not copies.exists():
+            _copy((package, package.with_name(beside)), copies)
     return copies / package.name
+
+
+def _copy(parts: tuple[Path, ...], copies: Path) -> None:
+    """All of it or nothing: a copy that was killed half way is thrown away by the next."""
+    partial = copies.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for part in parts:
+        if part.exists():
+            shutil.copytree(part, partial / part.name, symlinks=True)
+    partial.chmod(0o755)
+    partial.rename(copies)
 
 
 def _point_elsewhere(wanted: Path) -> None:

@@ -17,8 +17,11 @@ import pytest
 from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connections
+from servestatic.middleware import ServeStaticMiddleware
 
 from tests import services
+from tests.side_by_side import pytest_collection_modifyitems as pytest_collection_modifyitems  # noqa: PLC0414  # a hook
+from tests.side_by_side import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler  # noqa: PLC0414  # a hook
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +59,22 @@ def django_db_setup(running: services.Services, django_db_blocker) -> Iterator[N
     yield
     with django_db_blocker.unblock():
         connections.close_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> Iterator[None]:
+    """Every test client makes the middleware again, which looks for all static files again; here it looks once."""
+    look, found = ServeStaticMiddleware.add_files_from_finders, {}
+
+    def look_once(self) -> None:
+        if not found:
+            look(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ServeStaticMiddleware, "add_files_from_finders", look_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Whatever is killed, stopped or ended, nothing acknowledged is lost and nothing happens twice."""
 
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from tests.acceptance.system import System, is_alive, running, until
 
 pytestmark = pytest.mark.timeout(180)
 
+LONG = f"4711{os.getpid()}"  # in seconds; the same test may run elsewhere on this machine at the same time
 SLOWLY = "for n in $(seq 1 {count}); do echo line $n; sleep {pause}; done"
 
 
@@ -88,18 +90,19 @@ def test_nobody_from_next_door_watches(shop: Workshop, cy: Hand):
 
 
 def test_a_stop_ends_all_that_a_command_started(shop: Workshop):
-    command = shop.begin("(setsid sh -c 'trap : TERM HUP; sleep 4711.25 & sleep 4711.5; sleep 4711.75' &) ; sleep 4711")
-    until(lambda: running("sleep", "4711") and running("sleep", "4711.25") and running("sleep", "4711.5"))
+    away = f"(setsid sh -c 'trap : TERM HUP; sleep {LONG}.25 & sleep {LONG}.5; sleep {LONG}.75' &)"
+    command = shop.begin(f"{away} ; sleep {LONG}")
+    until(lambda: all(running("sleep", f"{LONG}{end}") for end in ("", ".25", ".5")))
     asked = time.monotonic()
     shop.stop(command)
-    until(lambda: not any(running("sleep", f"4711{end}") for end in ("", ".25", ".5", ".75")), within=2, pause=0.01)
+    until(lambda: not any(running("sleep", f"{LONG}{end}") for end in ("", ".25", ".5", ".75")), within=2, pause=0.01)
     assert time.monotonic() - asked < 2
     stopped = shop.rest("commands", command)
     assert (stopped["status"], stopped["reason"]) == ("cancelled", "Stopped by Ada.")
 
 
 def test_an_end_by_sigterm_loses_nothing_that_was_acknowledged(system: System, shop: Workshop):
-    left_running = shop.begin("echo begun; sleep 4712")
+    left_running = shop.begin(f"echo begun; sleep {LONG}.125")
     until(lambda: printed(shop, left_running))
     said: list[str] = []
     speakers = [threading.Thread(target=talk, args=[shop, said, name]) for name in ("left", "right")]
@@ -111,7 +114,7 @@ def test_an_end_by_sigterm_loses_nothing_that_was_acknowledged(system: System, s
     for speaker in speakers:
         speaker.join(30)
     assert system.process.returncode == 0
-    assert not [one for one in ran if is_alive(one)] and not running("sleep", "4712")
+    assert not [one for one in ran if is_alive(one)] and not running("sleep", f"{LONG}.125")
 
     system.start()
     until(lambda: len(heard(shop)) >= len(said))

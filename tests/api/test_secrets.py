@@ -52,8 +52,8 @@ def uses(committed, oak, ada, bo, scribe):
     return {"environment": environment, "thread": thread, "command": command, "binding": binding}
 
 
-def test_no_address_and_no_table_gives_a_value_back(uses, running, oak, ada, client_of, settings, caplog, var):
-    settings.DEBUG = False
+def test_no_address_and_no_table_gives_a_value_back(told, uses, running, oak, client_of, settings, caplog, var):
+    settings.DEBUG, ada = False, uses["command"].agent
     caplog.set_level(logging.DEBUG)
     api, browser = Api(oak, token_of(ada, oak)), client_of(ada, raise_request_exception=False)
     api.ok("PUT", "secrets/API_KEY/", {"value": CANARY})
@@ -82,6 +82,7 @@ def test_no_address_and_no_table_gives_a_value_back(uses, running, oak, ada, cli
     assert walked > 20, "most of what was asked for was not there"
     everything = "".join(answer.content.decode(errors="replace") for answer in answers if not answer.streaming)
     assert CANARY not in everything and CANARY not in caplog.text
+    assert told(uses["thread"]) and CANARY not in str(told(uses["thread"]))
     with psycopg.connect(running.postgres.url, dbname="arbe") as server:
         tables = server.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'vault')"

@@ -53,7 +53,7 @@ def serve():
     def start(sends_to=""):
         server = HTTPServer(("127.0.0.1", 0), Door)
         server.asked, server.sends_to = [], sends_to
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         running.append(server)
         return server
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -120,3 +121,18 @@ def test_programs_that_the_account_may_not_enter_are_copied_once(folder, monkeyp
     copied = server_folders.installed(package, "server.libs", account)
     assert (copied / "bin" / "run").read_text() == "it"
     assert server_folders.installed(package, "server.libs", account) == copied
+
+
+def test_two_that_start_at_once_share_one_copy(folder, monkeypatch):
+    monkeypatch.setattr(server_folders, "ELSEWHERE", folder / "elsewhere")
+    package: Path = folder / "closed" / "server"
+    for number in range(200):
+        (package / f"part-{number}").mkdir(parents=True)
+        (package / f"part-{number}" / "run").write_text("it")
+    package.parent.chmod(0o700)
+    account = Account(os.getuid() + 4321, os.getgid() + 4321)
+
+    with ThreadPoolExecutor(4) as crowd:
+        copies = set(crowd.map(lambda _: server_folders.installed(package, "server.libs", account), range(4)))
+    (copied,) = copies
+    assert len(list(copied.glob("part-*/run"))) == 200

@@ -126,6 +126,8 @@ def test_it_answers_mends_itself_and_ends_what_it_started(home, port):
     log = (home / "arbe.log").read_text()
     assert "Everything has ended." in log
     assert "/sign-in/" not in log, "a link that signs somebody in is not for the log"
+    for private in (home / "arbe.env", home / "arbe.log", *(home / "keys").iterdir()):
+        assert not private.stat().st_mode & 0o077
 
 
 def test_killed_outright_it_leaves_nothing_running_and_starts_again(home, port):
@@ -148,10 +150,3 @@ def test_a_taken_port_is_refused_with_a_sentence(home, port):
     with socket.create_server(("127.0.0.1", port)), Up(home, port) as up:
         assert up.process.wait(30) == 1
         up.hears(f"Port {port} on 127.0.0.1 is taken by another program; choose one with --port.")
-
-
-def test_what_it_keeps_is_private(home):
-    assert not (home / "arbe.env").stat().st_mode & 0o077
-    assert not (home / "arbe.log").stat().st_mode & 0o077
-    for secret in (home / "keys").iterdir():
-        assert not secret.stat().st_mode & 0o077

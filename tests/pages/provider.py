@@ -24,7 +24,7 @@ class Provider:
         handler = type("Handler", (_Answers,), {"provider": self})
         self.server = HTTPServer(("127.0.0.1", 0), handler)
         self.issuer = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
 
     def close(self) -> None:
         self.server.shutdown()

@@ -15,7 +15,7 @@ import pytest
 from sandboxes import lifetimes, users
 from sandboxes.local import Local
 from sandboxes.provider import Exec, Limits, ProviderError
-from tests.sandboxes.test_provider_contract import QUICK, Machine, carrying, eventually
+from tests.sandboxes.test_provider_contract import HERE, QUICK, Machine, carrying, eventually
 
 
 @pytest.fixture(scope="module")
@@ -143,21 +143,21 @@ def test_links_out_of_the_tree_are_not_followed_when_it_is_forgotten(local, tmp_
 
 
 def test_a_warden_that_dies_takes_its_command_along_and_the_command_is_lost(machine, local):
-    process = machine.start("echo up; sleep 600", env={"MARK": "orphan-3"})
+    process = machine.start("echo up; sleep 600", env={"MARK": f"orphan-3-{HERE}"})
     machine.until(process, "up")
     lifetimes.send((local.root / machine.ref / "processes" / process / "warden.pid").read_text(), 9)
     ended = machine.ended(process)
     assert (ended.reason, ended.code) == ("lost", None)
-    eventually(lambda: not carrying("orphan-3"), 2)
+    eventually(lambda: not carrying(f"orphan-3-{HERE}"), 2)
 
 
 @pytest.mark.parametrize("after", [0, 0.004, 0.008, 0.012, 0.016, 0.02])
 def test_a_warden_that_dies_at_once_leaves_nothing_running(machine, local, after):
-    process = machine.start("sleep 600", env={"MARK": "orphan-4"})
+    process = machine.start("sleep 600", env={"MARK": f"orphan-4-{HERE}"})
     time.sleep(after)
     lifetimes.send((local.root / machine.ref / "processes" / process / "warden.pid").read_text(), 9)
     assert machine.ended(process).reason == "lost"
-    eventually(lambda: not carrying("orphan-4"), 2)
+    eventually(lambda: not carrying(f"orphan-4-{HERE}"), 2)
 
 
 def test_a_process_number_that_was_given_to_another_is_left_alone():

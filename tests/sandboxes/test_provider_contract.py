@@ -13,6 +13,7 @@ from sandboxes.local import Local
 from sandboxes.provider import Exec, Exit, Limits, ProviderError
 
 PROVIDERS = {"local": Local}
+HERE = os.getpid()  # in every mark: the same test may run elsewhere on this machine at the same time
 QUICK = Limits(memory_mb=512, wall_seconds=20, output_mb=1, file_mb=64)
 
 
@@ -179,9 +180,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_what_a_command_leaves_running_ends_with_it(machine):
     began = time.monotonic()
-    ended, output = machine.run("setsid sleep 17171 & echo done")
+    ended, output = machine.run(f"setsid sleep 17171{HERE} & echo done")
     assert (ended.reason, output) == ("exited", "done\n") and time.monotonic() - began < 2
-    assert not carrying("17171")
+    assert not carrying(f"17171{HERE}")
 
 
 @pytest.mark.parametrize("name", ["../oak", "", "a/b", ".hidden", "a\0b", "x" * 65])
@@ -215,13 +216,13 @@ time.sleep(600)
 
 
 def test_stop_ends_even_what_forked_twice_and_left_the_session(machine):
-    process = machine.start(("python3", "-c", ESCAPE), env={"MARK": "runaway-7"})
+    process = machine.start(("python3", "-c", ESCAPE), env={"MARK": f"runaway-7-{HERE}"})
     machine.until(process, "away")
-    eventually(lambda: len(carrying("runaway-7")) >= 2)
+    eventually(lambda: len(carrying(f"runaway-7-{HERE}")) >= 2)
     began = time.monotonic()
     machine.provider.stop(machine.ref, process)
     assert time.monotonic() - began < 2
-    assert carrying("runaway-7") == []
+    assert carrying(f"runaway-7-{HERE}") == []
     assert machine.ended(process).reason == "stopped"
     machine.provider.stop(machine.ref, process)
     assert machine.ended(process).reason == "stopped"
@@ -246,12 +247,12 @@ def test_stopping_what_has_ended_or_never_was_changes_nothing(machine):
 def test_destroy_leaves_no_process_and_no_file(provider):
     machine = Machine(provider, "elm")
     for _ in range(2):
-        machine.until(machine.start(("python3", "-c", ESCAPE), env={"MARK": "runaway-8"}), "away")
+        machine.until(machine.start(("python3", "-c", ESCAPE), env={"MARK": f"runaway-8-{HERE}"}), "away")
     machine.run("mkdir -p closed/inner; ln -s /etc/passwd link; chmod 000 closed")
     assert machine.ref in provider.list() and provider.alive(machine.ref)
     provider.destroy(machine.ref)
     assert not provider.alive("elm") and "elm" not in provider.list()
-    assert carrying("runaway-8") == []
+    assert carrying(f"runaway-8-{HERE}") == []
     provider.destroy("elm")
     with pytest.raises(ProviderError):
         machine.start("true")
@@ -309,13 +310,13 @@ def test_a_fork_bomb_stays_in_its_sandbox(machine):
     bomb = "import os, time\nn = 0\ntry:\n  while os.fork() or True: n += 1\nexcept BlockingIOError: time.sleep(0.3)"
     began = time.monotonic()
     limits = {"processes": 40, "wall_seconds": 1}
-    process = machine.start(("python3", "-c", bomb), env={"MARK": "bomb-9"}, limits=limits)
+    process = machine.start(("python3", "-c", bomb), env={"MARK": f"bomb-9-{HERE}"}, limits=limits)
     most = 0
     while machine.provider.poll(machine.ref, process) is None:
-        most = max(most, len({pid for pid, _ in carrying("bomb-9")}))
+        most = max(most, len({pid for pid, _ in carrying(f"bomb-9-{HERE}")}))
         time.sleep(0.05)
     assert 5 < most <= 44 and time.monotonic() - began < 5
-    assert carrying("bomb-9") == []
+    assert carrying(f"bomb-9-{HERE}") == []
     assert machine.run("echo well")[1] == "well\n"
 
 

@@ -1,5 +1,6 @@
 """A command, seen through on a real machine: its output as it comes, how it ended, and what is kept."""
 
+import os
 import threading
 import time
 from itertools import pairwise
@@ -213,16 +214,17 @@ def is_running(mark):
 
 
 def test_stopping_ends_everything_that_it_started(worker, thread, ada, bo):
-    away = "setsid sleep 86401 & (setsid sh -c 'sleep 86401 & sleep 86401' &); nohup sleep 86401 &"
+    long = f"86401{os.getpid()}"  # the same test may run elsewhere on this machine at the same time
+    away = f"setsid sleep {long} & (setsid sh -c 'sleep {long} & sleep {long}' &); nohup sleep {long} &"
     command = worker.ask(thread, f"{away} echo begun; sleep 86402", by=ada)
     aside = worker.aside(command)
     worker.until(command, "begun")
-    assert is_running("86401")
+    assert is_running(long)
     worker.stop(command, by=bo)
     aside.join()
     assert (command.status, command.reason) == ("cancelled", "Stopped by Bo.")
     assert worker.events(command, "command_finished")[0]["author_agent_id"] == str(bo.pk)
-    assert not is_running("86401")
+    assert not is_running(long)
 
 
 def test_a_stopped_command_keeps_its_tree_but_lands_nothing(worker, thread, repository, oak, ada):
