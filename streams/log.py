@@ -1,28 +1,18 @@
-"""One stream in memory: its settings, where each message ends, and the rules by which it grows."""
+"""One stream in memory: its settings, where it ends, what has to be remembered of its writers."""
 
 from __future__ import annotations
 
 import asyncio
-from array import array
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from streams.frames import IndexEntry
 from streams.offsets import START, Offset
-from streams.refusals import (
-    Malformed,
-    NoStream,
-    OutOfSequence,
-    ProducerFenced,
-    ProducerGap,
-    StreamClosed,
-)
+from streams.recent import Recent
 
-# An enveloped message begins with {"seq":" and has the server's offset there, of fixed width.
-SEQ_AT, SEQ_END = 8, 41
+MOST_PRODUCERS = 10_000  # of one stream; the one that was silent longest is forgotten, and has to begin anew
 
 
 class Producer(NamedTuple):
@@ -33,6 +23,20 @@ class Producer(NamedTuple):
     seq: int
 
 
+class Fork(NamedTuple):
+    """Of which stream the first part is borrowed, up to where; and how the fork was asked for."""
+
+    source: str
+    incarnation: str
+    messages: int
+    bytes: int
+    sub: int = 0  # messages (JSON) or bytes behind the offset that was asked for
+
+    @property
+    def at(self) -> Offset:
+        return Offset(self.messages, self.bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What is fixed when a stream is created."""
@@ -40,6 +44,10 @@ class Settings:
     content_type: str
     enveloped: bool = False
     incarnation: str = ""
+    ttl: int | None = None  # seconds without a read or a write
+    expires_at: str | None = None  # RFC 3339, as it was given
+    retain: int | None = None  # bytes; what is older may be dropped
+    fork: Fork | None = None
 
     @property
     def base_type(self) -> str:
@@ -48,6 +56,16 @@ class Settings:
     @property
     def is_json(self) -> bool:
         return media_type(self.content_type) == "application/json"
+
+    @property
+    def is_mortal(self) -> bool:
+        """Whether it ends by itself."""
+        return self.ttl is not None or self.expires_at is not None
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Settings:
+        fork = told.get("fork")
+        return cls(**told | {"fork": Fork(*fork) if fork else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,7 @@ class Append:
     close_only: bool = False
     producer: Producer | None = None
     stream_seq: str | None = None
+    expected: Offset | None = None  # where the tail has to be
 
 
 class Appended(NamedTuple):
@@ -76,160 +95,139 @@ class StreamLog:
 
     name: str
     settings: Settings
-    ends: array[int] = field(default_factory=lambda: array("Q"))
+    tail: Offset = START
+    number: int = 0  # of the last entry
     closed: bool = False
     closed_by: Producer | None = None
     stream_seq: str | None = None
     producers: dict[str, tuple[int, int]] = field(default_factory=dict)
-    index_size: int = 0
-    ragged: bool = False  # the files hold a torn end behind what is sound
+    touched: float = 0.0  # seconds since 1970: when it was last read or written
+    references: int = 0  # forks that borrow from it
+    is_soft_deleted: bool = False  # gone for everybody but its forks
+    first: Offset = START  # what lies before is no longer kept
     gone: bool = False
+    # What the files hold of it: where each segment begins, and how far index and data of the last one go.
+    segments: list[Offset] = field(default_factory=list)
+    index_size: int = 0
+    data_size: int = 0
+    dropped: int = 0  # segments, from the first on
+    recent: Recent = field(default_factory=Recent)
+    touch_kept: float = 0.0  # the last touch that will survive a restart
+    is_json: bool = False
     waiters: set[asyncio.Future[None]] = field(default_factory=set)
+    frame: tuple[object, Any] | None = None  # what was last sent to those who follow, encoded
+
+    def __post_init__(self) -> None:
+        self.is_json = self.settings.is_json
+        if self.settings.fork:
+            self.tail = self.settings.fork.at
+        self.recent.begin(self.tail, self.is_json)
 
     @property
-    def tail(self) -> Offset:
-        return Offset(len(self.ends), self.ends[-1]) if self.ends else START
+    def expiry(self) -> float | None:
+        """When it ends by itself, in seconds since 1970."""
+        if self.settings.ttl is not None:
+            return self.touched + self.settings.ttl
+        return _instant(self.settings.expires_at) if self.settings.expires_at else None
 
-    def place(self, offset: Offset) -> int:
-        """Where in the data file an offset lies; JSON messages are each followed by a comma there."""
-        return offset.bytes + offset.messages if self.settings.is_json else offset.bytes
+    def has_expired(self, now: float) -> bool:
+        expiry = self.expiry
+        return expiry is not None and now >= expiry
 
-    def at(self, messages: int) -> Offset:
-        return Offset(messages, self.ends[messages - 1]) if messages else START
+    def has_expired_everywhere(self, now: float, touch_kept: float) -> bool:
+        """Where there are several copies of it: each may keep a touch to itself for a tenth of the time."""
+        ttl = self.settings.ttl
+        return self.has_expired(now) if ttl is None else now >= touch_kept + ttl + ttl / 10
 
-    def holds(self, offset: Offset) -> bool:
-        return offset.messages <= len(self.ends) and self.at(offset.messages) == offset
+    def come_back(self) -> None:
+        """After a restart the last touch is not known exactly: it may live a little longer than it should."""
+        if self.settings.ttl is not None:
+            self.touched = self.touch_kept + self.slack
 
-    def forward(self, start: Offset, most_bytes: int, most_messages: int | None = None) -> Offset:
-        """The end of the page that begins at `start`: at least one message, unless there is none."""
-        stop = bisect_right(self.ends, start.bytes + most_bytes, start.messages)
-        if most_messages is not None:
-            stop = min(stop, start.messages + most_messages)
-        return self.at(min(max(stop, start.messages + 1), len(self.ends)))
-
-    def backward(self, stop: Offset, most_bytes: int, most_messages: int) -> Offset:
-        """The beginning of the page that ends at `stop`."""
-        first = max(0, stop.messages - most_messages)
-        while first < stop.messages - 1 and stop.bytes - self.at(first).bytes > most_bytes:
-            first = first + max(1, (stop.messages - 1 - first) // 8)
-        return self.at(min(first, stop.messages))
+    @property
+    def slack(self) -> float:
+        """Seconds by which the last touch that was written down may lie behind the last one."""
+        return max(1.0, (self.settings.ttl or 0) / 10)
 
     def adopt(self, entry: IndexEntry) -> None:
-        """Make one entry, now on disk, part of what everybody sees."""
-        end = entry.before
-        for length in entry.lengths:
-            end += length
-            self.ends.append(end)
+        """Grow by what the disk now holds."""
+        self.number = entry.number
+        self.tail = Offset(entry.messages + len(entry.lengths), entry.size + sum(entry.lengths))
         state = entry.state
-        producer = Producer(*state["p"]) if "p" in state else None
-        if producer:
-            self.producers[producer.id] = (producer.epoch, producer.seq)
-        if "s" in state:
-            self.stream_seq = state["s"]
-        if state.get("x"):
-            self.closed, self.closed_by = True, producer
+        if not state:
+            return
+        if "p" in state:
+            self._remember(Producer(*state["p"]))
+        self.stream_seq = state.get("s", self.stream_seq)
+        if "t" in state:
+            self.touch_kept = state["t"]
+            self.touched = max(self.touched, self.touch_kept)
+        self.references += state.get("f", 0)
+        self.is_soft_deleted = self.is_soft_deleted or "gone" in state
+        if "r" in state:
+            self.first = max(self.first, Offset(*state["r"]))
+        if "x" in state:
+            self.closed = True
+            self.closed_by = Producer(*state["p"]) if "p" in state else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that entries have made true so far: what a segment begins with."""
+        return {
+            "birth": self.birth(),
+            "producers": [(name, *told) for name, told in self.producers.items()],
+            "closed": self.closed,
+            "closed_by": self.closed_by,
+            "stream_seq": self.stream_seq,
+            "touched": self.touch_kept,
+            "references": self.references,
+            "gone": self.is_soft_deleted,
+            "first": self.first,
+        }
+
+    def birth(self) -> dict[str, Any]:
+        return asdict(self.settings) | {"name": self.name}
+
+    @classmethod
+    def born(cls, birth: dict[str, Any]) -> StreamLog:
+        told = dict(birth)
+        name = told.pop("name")
+        return cls(name, Settings.of(told))
+
+    @classmethod
+    def restored(cls, head: IndexEntry) -> StreamLog:
+        """From what a segment begins with."""
+        told = head.state["head"]
+        log = cls.born(told["birth"])
+        log.number, log.tail = head.number, Offset(head.messages, head.size)
+        log.producers = {name: (epoch, seq) for name, epoch, seq in told["producers"]}
+        log.closed, log.stream_seq, log.touch_kept = told["closed"], told["stream_seq"], told["touched"]
+        log.closed_by = Producer(*told["closed_by"]) if told["closed_by"] else None
+        log.references, log.is_soft_deleted, log.first = told["references"], told["gone"], Offset(*told["first"])
+        return log
 
     def wake(self) -> None:
-        waiters, self.waiters = self.waiters, set()
-        for waiter in waiters:
+        for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-
-class Draft:
-    """A stream as it will be once the batch being gathered is on disk."""
-
-    def __init__(self, log: StreamLog) -> None:
-        self.log = log
-        self.is_birth = log.index_size == 0
-        self.deleted = False
-        self.entries: list[IndexEntry] = []
-        self.index: list[bytes] = []
-        self.data: list[bytes] = []
-        self.tail = log.tail
-        self.closed, self.closed_by, self.stream_seq = log.closed, log.closed_by, log.stream_seq
-        self._producers: dict[str, tuple[int, int]] = {}
-
-    def take(self, append: Append) -> Appended:
-        """Judge a request by the protocol's table, and write it down when it may happen."""
-        if self.deleted or self.log.gone:
-            raise NoStream("There is no such stream.")
-        producer = append.producer
-        if self.closed:
-            return self._answer_closed(append)
-        if producer:
-            known = self._producers.get(producer.id) or self.log.producers.get(producer.id)
-            if _is_duplicate(producer, known):
-                assert known
-                return Appended(self.tail, False, True, Producer(producer.id, *known))
-        said, last = append.stream_seq, self.stream_seq
-        if said is not None and last is not None and said.encode() <= last.encode():
-            raise OutOfSequence(f"Stream-Seq must sort after {last!r}.")
-        self._write(append)
-        return Appended(self.tail, self.closed, False, producer)
-
-    def _answer_closed(self, append: Append) -> Appended:
-        if append.producer is not None and append.producer == self.closed_by:
-            return Appended(self.tail, True, True, append.producer)
-        if append.close_only and append.producer is None:
-            return Appended(self.tail, True, True)
-        headers = {"Stream_Closed": "true", "Stream_Next_Offset": str(self.tail)}
-        raise StreamClosed("The stream is closed; nothing can be added to it.", **headers)
-
-    def write_birth(self, state: dict[str, Any], first: Append) -> None:
-        self._write(first, {"settings": state})
-
-    def _write(self, append: Append, state: dict[str, Any] | None = None) -> None:
-        state = state or {}
-        if append.producer:
-            state["p"] = list(append.producer)
-            self._producers[append.producer.id] = (append.producer.epoch, append.producer.seq)
-        if append.stream_seq is not None:
-            state["s"] = self.stream_seq = append.stream_seq
-        if append.close:
-            state["x"], self.closed, self.closed_by = True, True, append.producer
-        data, lengths, before = self._lay(append.messages)
-        entry = IndexEntry(before.messages, before.bytes, lengths, crc32(data), state)
-        self.entries.append(entry)
-        self.index.append(entry.pack())
-        self.data.append(data)
-
-    def _lay(self, messages: list[bytes]) -> tuple[bytes, array[int], Offset]:
-        before, settings = self.tail, self.log.settings
-        count, size = before
-        if settings.enveloped:
-            stamped = []
-            for message in messages:
-                count, size = count + 1, size + len(message)
-                seq = b"%016d_%016d" % (count, size)
-                stamped.append(message[:SEQ_AT] + seq + message[SEQ_END:])
-            messages = stamped
-        lengths = array("I", map(len, messages))
-        self.tail = Offset(before.messages + len(lengths), before.bytes + sum(lengths))
-        if settings.is_json and messages:
-            return b",".join(messages) + b",", lengths, before
-        return b"".join(messages), lengths, before
+    def _remember(self, producer: Producer) -> None:
+        self.producers.pop(producer.id, None)
+        self.producers[producer.id] = producer.epoch, producer.seq
+        if len(self.producers) > MOST_PRODUCERS:
+            del self.producers[next(iter(self.producers))]
 
 
-def _is_duplicate(producer: Producer, known: tuple[int, int] | None) -> bool:
-    epoch, last = known or (-1, -1)
-    if producer.epoch < epoch:
-        raise ProducerFenced("A newer life of this producer has taken over.", Producer_Epoch=str(epoch))
-    if producer.epoch > epoch:
-        if producer.seq == 0:
-            return False
-        if known:
-            raise Malformed("A new Producer-Epoch begins with Producer-Seq 0.")
-        last = -1
-    if producer.seq <= last:
-        return True
-    if producer.seq > last + 1:
-        numbers = {"Producer_Expected_Seq": str(last + 1), "Producer_Received_Seq": str(producer.seq)}
-        raise ProducerGap(f"Producer-Seq {last + 1} comes next, not {producer.seq}.", **numbers)
-    return False
+def place(offset: Offset, start: Offset, is_json: bool) -> int:
+    """Where an offset lies in data that begin at `start`; JSON messages are each followed by a comma there."""
+    return offset.bytes - start.bytes + (offset.messages - start.messages if is_json else 0)
 
 
 @lru_cache(256)
 def media_type(content_type: str) -> str:
     """The type alone, without its parameters."""
     return content_type.partition(";")[0].strip().lower()
+
+
+@lru_cache(1024)
+def _instant(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

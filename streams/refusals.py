@@ -28,6 +28,22 @@ class NoStream(Known):
     answer = (404, "not_found")
 
 
+class Gone(Known):
+    """Deleted, while forks still borrow from it."""
+
+    answer = (410, "gone")
+
+
+class Dropped(Known):
+    """Older than what is kept."""
+
+    answer = (410, "dropped")
+
+
+class TailMoved(Known):
+    answer = (412, "tail_moved")
+
+
 class AlreadyThere(Known):
     answer = (409, "different_stream")
 
@@ -66,7 +82,3 @@ class DiskFull(Known):
 
 class StorageFailed(Known):
     answer = (503, "storage_failed")
-
-
-class NotYet(Known):
-    answer = (501, "not_implemented")

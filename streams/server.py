@@ -10,30 +10,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from streams import links
 from streams.log import StreamLog
 from streams.reading import Reading
 from streams.refusals import NoStream, Refusal
 from streams.store import Store
-from streams.wire import ALWAYS, Door, OpenDoor, Receive, Request, Ring, Scope, Send, answer, refuse
+from streams.subscribing import Subscribing
+from streams.subscriptions import is_reserved
+from streams.sweeping import Sweep
+from streams.wire import ALWAYS, PREFIX, Door, Receive, Request, Ring, Scope, Send, answer, refuse
 from streams.writing import Writing
 
+if TYPE_CHECKING:
+    from streams.owning import Owning  # which brings Django along, and a server alone does without
+
 log = logging.getLogger(__name__)
-PREFIX = "/v1/stream/"
 _METHODS = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": _METHODS,
     "Access-Control-Allow-Headers": "authorization, content-type, if-none-match, stream-closed, stream-seq, "
-    "stream-ttl, stream-expires-at, producer-id, producer-epoch, producer-seq, arbe-envelope",
+    "if-match, stream-ttl, stream-expires-at, stream-forked-from, stream-fork-offset, stream-fork-sub-offset, "
+    "producer-id, producer-epoch, producer-seq, arbe-envelope, arbe-retain",
     "Access-Control-Max-Age": "86400",
 }
 _EXPOSED = (
-    b"stream-next-offset, stream-prev-offset, stream-up-to-date, stream-closed, stream-cursor, etag, location, "
+    b"stream-next-offset, stream-prev-offset, stream-first-offset, stream-ttl, stream-expires-at, "
+    b"stream-up-to-date, stream-closed, stream-cursor, etag, location, "
     b"producer-epoch, producer-seq, producer-expected-seq, producer-received-seq, stream-sse-data-encoding"
 )
+_ANYWHERE = (
+    ALWAYS[0],
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED),
+)
+# A link is a secret in an address: it goes into no referrer and into no search engine.
+_OF_LINKS = ((b"referrer-policy", b"no-referrer"), (b"x-robots-tag", b"noindex"))
 
 
 class StreamServer:
@@ -48,10 +64,14 @@ class StreamServer:
         long_poll: float = 20.0,
         sse: float = 60.0,
         public: bool = False,
+        address: str | None = None,
+        owning: Owning | None = None,
     ) -> None:
         self.store, self.door, self._public = store, door, public
         self._reading = Reading(store, door, long_poll=long_poll, sse=sse)
-        self._writing = Writing(store)
+        self._writing = Writing(store, owning)
+        self._subscribing = Subscribing(store, door, is_open=public, base=address and address.rstrip("/") + PREFIX[:-1])
+        self._sweep = Sweep(store)
         self._bell = Bell(ring) if ring else None
         if self._bell:
             store.listeners.append(self._bell.on_commit)
@@ -59,7 +79,9 @@ class StreamServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("The stream server answers HTTP only.")
-        if self._public:
+        if links.comes_with(scope):
+            send = _to_anywhere(send, _OF_LINKS)
+        elif self._public:
             send = _to_anywhere(send)
         try:
             await self._serve(scope, receive, send)
@@ -75,6 +97,13 @@ class StreamServer:
         if request.method == "OPTIONS":
             await answer(send, 204, _PREFLIGHT)
             return
+        # Nor may a fork show what is kept under reserved names.
+        if is_reserved(name) or is_reserved(_source(request)):
+            await self._subscribing.answer(request, send)
+        else:
+            await self._serve_stream(request, scope, send)
+
+    async def _serve_stream(self, request: Request, scope: Scope, send: Send) -> None:
         scope["house"], scope["stream"] = request.house, request.stream
         caller = await self.door.admit(scope)
         if not caller.internal and (not request.house or caller.house_id != request.house):
@@ -96,6 +125,8 @@ class StreamServer:
 
     async def close(self) -> None:
         self.hang_up()
+        await self._sweep.close()
+        await self._subscribing.close()
         await self.store.close()
 
 
@@ -126,49 +157,15 @@ class Bell:
             del self._tasks[stream]
 
 
-def _to_anywhere(send: Send) -> Send:
-    cross = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", _EXPOSED)]
-    policy = (ALWAYS[0], (b"cross-origin-resource-policy", b"cross-origin"))
+def _source(request: Request) -> str:
+    return unquote(request.header(b"stream-forked-from") or "").removeprefix(PREFIX)
 
-    async def sending(message: object) -> None:
-        if isinstance(message, dict) and message["type"] == "http.response.start":
-            own = [line for line in message["headers"] if line not in ALWAYS]
-            message = message | {"headers": [*own, *policy, *cross]}
-        await send(message)  # type: ignore[arg-type]  # it is what send was given
+
+def _to_anywhere(send: Send, also: tuple[tuple[bytes, bytes], ...] = ()) -> Send:
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            own = message["headers"][: -len(ALWAYS)]  # which are last in every answer
+            message["headers"] = [*own, *_ANYWHERE, *also]
+        await send(message)
 
     return sending
-
-
-def create_app(folder: str | Path, **options: float) -> OpenStreams:
-    """An application of its own that lets everybody in: for loopback and for tests."""
-    return OpenStreams(folder, **options)
-
-
-class OpenStreams:
-    """A stream server that opens its store when the ASGI server starts and closes it when that ends."""
-
-    def __init__(self, folder: str | Path, **options: float) -> None:
-        self._folder, self._options = folder, options
-        self.server: StreamServer | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif self.server:
-            await self.server(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        async with self._opened():
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[None]:
-        long_poll, sse = self._options.get("long_poll", 20.0), self._options.get("sse", 60.0)
-        self.server = StreamServer(Store(self._folder), OpenDoor(), long_poll=long_poll, sse=sse, public=True)
-        try:
-            yield
-        finally:
-            await self.server.close()

@@ -1,35 +1,33 @@
 """The store: streams in a folder. Acknowledged means on disk, and visible means acknowledged.
 
-Requests gather while a batch is being synced and go together in the next one, so the number of syncs does not grow with
-the number of writers. A batch goes first into the journal (one write, one sync: from then on it happened) and then,
-unsynced, into the files of its streams, which readers read. When the journal has grown enough, those files are synced
-in the background and the old journal is dropped; after a crash the journal is laid into the files again.
+What is asked for is written to a journal (`streams.committing`), read from memory and segments (`streams.spans`), and
+survives a crash. This is the one place that the server, the sweep and whatever orders requests from elsewhere talk to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
-import logging
 import os
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple
 
-from streams.batch import AppendRequest, Batch, CreateRequest, DeleteRequest, Request
-from streams.files import DATA, StreamFiles
-from streams.journal import Journal, replay
-from streams.loading import Memory, Pages
+from streams.batch import AppendRequest, CreateRequest, DeleteRequest, NoteRequest, Request
+from streams.committing import JOURNAL_SIZE, Commits
+from streams.files import FOLDERS, StreamFiles
+from streams.flushing import FULL_BYTES, surplus
+from streams.forking import Forking
+from streams.loading import IDLE, Memory, named
 from streams.log import Append, Appended, Settings, StreamLog
 from streams.offsets import Offset
-from streams.refusals import DiskFull, Malformed, NoStream, StorageFailed
+from streams.refusals import AlreadyThere, Gone, Malformed, NoStream, Refusal, StorageFailed
+from streams.spans import Spans
 
-log = logging.getLogger(__name__)
 PAGE = 1 << 20
-JOURNAL_SIZE = 64 << 20
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FolderInUse(RuntimeError):
@@ -49,203 +47,211 @@ class Page(NamedTuple):
 class Store:
     """All streams of a data folder, for the one process that holds it. Used from one event loop."""
 
-    def __init__(self, folder: str | Path, journal_size: int = JOURNAL_SIZE, most_open: int = 256) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: str | Path,
+        journal_size: int = JOURNAL_SIZE,
+        most_open: int = 256,
+        segment_size: int = FULL_BYTES,
+        idle: int = IDLE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder, self._clock = Path(folder), clock
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hold = _take_hold(self.folder)
         self.files = StreamFiles(self.folder / "streams", most_open)
-        self._recover()
-        self.journal = Journal(self.folder / "journal")
-        self._journal_size = self._turn_at = journal_size
-        self._is_doubtful = False  # a sync failed: from then on only the journals know for sure what the files hold
-        self._dirty: set[str] = set()
-        self._logs, self._pages = Memory(self.files), Pages()
-        self._births: set[str] = set()
-        self._queue: list[Request] = []
-        self._committing: asyncio.Task[None] | None = None
-        self._tidying: asyncio.Future[None] | None = None
-        self._writer = ThreadPoolExecutor(1, "streams-writer")
-        self.listeners: list[Callable[[StreamLog], None]] = []
+        self._logs, self._spans = Memory(self.files, idle), Spans(self.files, self._source)
+        self._commits = Commits(self.folder / "journal", self.files, self._logs, journal_size, segment_size)
+        self._commits.on_flushed = self._shorten
+        self._notes: set[asyncio.Task[Appended]] = set()
+
+    @property
+    def listeners(self) -> list[Callable[[StreamLog], None]]:
+        """Called on the event loop for each stream that has grown, was closed or is gone."""
+        return self._commits.listeners
+
+    async def ready(self, patience: float = 30.0) -> None:
+        """Wait, at most so many seconds, until it is as others know it: there are none, so it is."""
 
     async def find(self, name: str) -> StreamLog | None:
-        found = self._logs.get(name)
-        if found or name in self._births or not self.files.exists(name):
+        """The stream, also one that only its forks still see; None for one whose time is over."""
+        found = await self._load(name)
+        if found is None or found.is_soft_deleted or not self._is_over(found):
             return found
-        found = await self._logs.load(name)
-        if self._logs.is_crowded:
-            self._thin()
+        try:
+            await self._ask(DeleteRequest(name, found.settings.incarnation, self._clock(), expired=True))
+        except Refusal:
+            pass  # somebody else was faster, or the disk is full: gone it is all the same
+        left = await self._load(name)
+        return left if left and left.is_soft_deleted else None
+
+    async def get(self, name: str) -> StreamLog:
+        """The stream. Raises `NoStream`, and `Gone` for one that only its forks still see."""
+        found = await self.find(name)
+        if found is None:
+            raise NoStream("There is no such stream.")
+        if found.is_soft_deleted:
+            raise Gone("The stream was deleted.")
         return found
 
     async def create(self, name: str, settings: Settings, first: Append | None = None) -> Appended:
         """`duplicate` in the answer means that it was there already, with the same settings."""
-        await self.find(name)
-        return await self._ask(CreateRequest(name, settings, first or Append()))
+        settings = replace(settings, incarnation=token_hex(6))
+        return await self._ask(CreateRequest(name, settings, first or Append(), self._clock()))
+
+    async def fork(
+        self, name: str, settings: Settings, first: Append, source_name: str, at: Offset | None, sub: int
+    ) -> Appended:
+        """A new stream that begins with what lies in another before `at` (its tail if None) and `sub` beyond.
+
+        `sub` counts messages (JSON) or bytes of the next message. An empty `content_type` takes the source's.
+        """
+        source = await self.find(source_name)
+        if source is None:
+            raise NoStream("There is no stream to fork from.")
+        if source.is_soft_deleted:
+            raise AlreadyThere("The stream to fork from was deleted.")
+        there = await self.find(name)
+        if at is None and there and there.settings.fork and there.settings.fork.source == source_name:
+            at = there.settings.fork.at
+        forking = Forking(self._spans, source)
+        settings = await forking.settings(settings, source.tail if at is None else at, sub)
+        return await self.create(name, settings, replace(first, messages=[*forking.borrowed, *first.messages]))
 
     async def append(self, stream: StreamLog, append: Append) -> Appended:
-        return await self._ask(AppendRequest(stream, append))
+        stream.touched = now = self._clock()
+        # Whoever appends holds the stream, so nothing has to be brought.
+        return await self._commits.ask(AppendRequest(stream.name, stream.settings.incarnation, append, now))
 
     async def delete(self, name: str) -> None:
-        stream = await self.find(name)
-        if stream is None:
-            raise NoStream("There is no such stream.")
-        await self._ask(DeleteRequest(stream))
+        stream = await self.get(name)
+        await self._ask(DeleteRequest(name, stream.settings.incarnation, self._clock()))
 
     async def read(self, stream: StreamLog, start: Offset, most: int | None = None, size: int = PAGE) -> Page:
         """A page from `start` on, bounded in bytes and, if asked, in messages."""
-        if not stream.holds(start):
+        if not await self.holds(stream, start):
             raise Malformed("This offset was never given out for this stream.")
-        return await self._page(stream, start, stream.forward(start, size, most))
+        data, end = await self._spans.forward(stream, start, size, most)
+        return self._page(stream, data, start, end)
 
     async def before(self, stream: StreamLog, stop: Offset, most: int, size: int = PAGE) -> Page:
         """The page that ends at `stop`: the last messages before it."""
-        if not stream.holds(stop):
+        if not await self.holds(stream, stop):
             raise Malformed("This offset was never given out for this stream.")
-        return await self._page(stream, stream.backward(stop, size, most), stop)
+        start = await self._spans.backward(stream, stop, size, most)
+        return self._page(stream, await self._spans.between(stream, start, stop), start, stop)
+
+    async def holds(self, stream: StreamLog, offset: Offset) -> bool:
+        """Whether this place was given out for the stream. Raises `Dropped` for one that is no longer kept."""
+        return await self._spans.holds(stream, offset)
+
+    async def begin(self, stream: StreamLog) -> Offset:
+        """The first place that is kept."""
+        return await self._spans.begin(stream)
+
+    def touch(self, stream: StreamLog) -> None:
+        """Somebody reads it, so it lives on. A restart may let it live a little longer, never shorter."""
+        if stream.settings.ttl is None:
+            return
+        stream.touched = now = self._clock()
+        if now - stream.touch_kept >= stream.slack:
+            stream.touch_kept = now
+            self._note(stream, t=now)
+
+    async def names(self) -> list[str]:
+        """Of all streams that are there, also of those that only their forks still see.
+
+        Reads a little of every one's files: it takes a while where there are many.
+        """
+        found = set(self._commits.dirty)
+        for folder in FOLDERS:
+            found |= await self.names_in(folder)
+        return [name for name in sorted(found) if self._is_there(name)]
+
+    async def names_in(self, folder: str) -> set[str]:
+        """Of the streams that have files in one of the `FOLDERS`."""
+        return set(await self._settings_in(folder))
+
+    async def mortal_in(self, folder: str) -> list[str]:
+        """Those of them that end by themselves some day."""
+        found = await self._settings_in(folder)
+        return [name for name, settings in found.items() if settings.is_mortal]
+
+    def mortal_waiting(self) -> list[str]:
+        """Those of them that have not been laid into files yet, or that have grown since."""
+        return [name for name, stream in self._commits.dirty.items() if stream.settings.is_mortal]
+
+    async def _settings_in(self, folder: str) -> dict[str, Settings]:
+        found = await asyncio.to_thread(named, self.files, folder)
+        return {name: settings for name, settings in found.items() if not self._commits.has_removed(name)}
 
     async def close(self) -> None:
-        """Finish what was asked for, sync every stream, and let go of the folder."""
-        while self._committing or self._tidying:
-            await asyncio.wait([task for task in (self._committing, self._tidying) if task])
-            await asyncio.sleep(0)
-        if not (self.journal.is_broken or self._is_doubtful):
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy, set(self._dirty))
-            except OSError as error:
-                log.error("Streams could not be synced; the next start reads them from the journal: %s", error)
-        self._writer.shutdown()
-        self.journal.close()
+        """Finish what was asked for, lay it into files, and let go of the folder."""
+        for task in self._notes:
+            task.cancel()
+        await self._commits.close()
         self.files.close()
         os.close(self._hold)
 
-    async def _page(self, stream: StreamLog, start: Offset, end: Offset) -> Page:
-        up_to_date = end.messages == len(stream.ends)
-        closed = up_to_date and stream.closed
-        data = self._pages.get(stream, start, end)
-        if data is None:
-            place = stream.place(start)
-            length = max(0, stream.place(end) - place - stream.settings.is_json)
-            if length > 1 << 16:
-                data = await asyncio.to_thread(self.files.read, stream.name, DATA, place, length)
-            else:
-                data = self.files.read(stream.name, DATA, place, length) if length > 0 else b""
-                self._pages.put(stream, start, end, data)
+    def _page(self, stream: StreamLog, data: bytes, start: Offset, end: Offset) -> Page:
         if stream.gone:
             raise NoStream("There is no such stream.")
-        return Page(data, start, end, up_to_date, closed)
+        up_to_date = end == stream.tail
+        if stream.is_json and data:
+            data = data[:-1]  # the comma behind the last
+        return Page(data, start, end, up_to_date, up_to_date and stream.closed)
+
+    def _is_there(self, name: str) -> bool:
+        """Of a name that was read from files a moment ago."""
+        return self._logs.get(name) is not None or not self._commits.has_removed(name)
+
+    def _is_over(self, stream: StreamLog) -> bool:
+        return stream.has_expired(self._clock())
+
+    async def _load(self, name: str) -> StreamLog | None:
+        found = self._logs.get(name)
+        if found or self._commits.has_removed(name) or not self.files.exists(name):
+            return found
+        return await self._logs.load(name)
+
+    async def _source(self, stream: StreamLog) -> StreamLog:
+        fork = stream.settings.fork
+        source = await self._load(fork.source) if fork else None
+        if not fork or source is None or source.settings.incarnation != fork.incarnation:
+            raise StorageFailed("The stream that this one was forked from is missing.")
+        return source
 
     async def _ask(self, request: Request) -> Appended:
-        self._queue.append(request)
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_all())
-        return await request.future
+        await self._bring(request)
+        return await self._commits.ask(request)
 
-    async def _commit_all(self) -> None:
-        try:
-            while self._queue:
-                requests, self._queue = self._queue, []
-                try:
-                    await self._commit(requests)
-                except BaseException:
-                    # A bug, or the end of the loop: nobody may be left waiting for an answer.
-                    for request in requests:
-                        request.future.cancel()
-                    raise
-        finally:
-            self._committing = None
+    async def _bring(self, request: Request) -> None:
+        """Into memory, and held there, whatever the request may touch."""
+        found = await self._load(request.name)
+        while found is not None:
+            request.held.append(found)
+            origin = found.settings.fork
+            found = await self._load(origin.source) if origin else None
+        fork = request.settings.fork if isinstance(request, CreateRequest) else None
+        if fork and (source := await self._load(fork.source)):
+            request.held.append(source)
 
-    async def _commit(self, requests: list[Request]) -> None:
-        batch = Batch(self._logs.get)
-        self._queue[:0] = batch.gather(requests)
-        touched = batch.touched
-        self._births = {draft.log.name for draft in touched if draft.is_birth}
-        for name in self._births:
-            self._logs.disown(name)
-        try:
-            if touched:
-                await asyncio.get_running_loop().run_in_executor(self._writer, self._write, batch)
-        except OSError as error:
-            self._refuse(batch, error)
-        else:
-            self._publish(batch)
-        finally:
-            self._births = set()
+    def _shorten(self, stream: StreamLog) -> None:
+        """Say from where on it is kept; the next flush takes away the segments before that."""
+        kept = surplus(stream)
+        if kept > stream.first:
+            self._note(stream, r=kept)
 
-    def _write(self, batch: Batch) -> None:
-        if self.journal.is_broken:
-            raise OSError(errno.EIO, "the journal failed earlier")
-        batch.write(self.journal, self.files)
+    def _note(self, stream: StreamLog, **state: float | Offset) -> None:
+        request = NoteRequest(stream.name, stream.settings.incarnation, self._clock(), state)
+        task = asyncio.create_task(self._ask(request))
+        self._notes.add(task)
+        task.add_done_callback(self._noted)
 
-    def _publish(self, batch: Batch) -> None:
-        batch.publish()
-        for draft in batch.touched:
-            stream = draft.log
-            self._dirty.add(stream.name)
-            if draft.deleted:
-                self._logs.drop(stream.name)
-            else:
-                self._logs.add(stream)
-            stream.wake()
-            for listener in self.listeners:
-                listener(stream)
-        if self._logs.is_crowded:
-            self._thin()
-        if self.journal.size > self._turn_at and self._tidying is None:
-            self._turn()
-
-    def _thin(self) -> None:
-        # A creation that waits has seen that there is no such stream: if one came before it, it has to find that.
-        self._logs.thin({request.name for request in self._queue})
-
-    def _refuse(self, batch: Batch, error: OSError) -> None:
-        log.error("A batch of appends could not be written: %s", error)
-        if error.errno in FULL and not self.journal.is_broken:
-            batch.fail(DiskFull("The disk is full; nothing was added. Reading goes on."))
-        else:
-            batch.fail(StorageFailed("The disk failed; nothing was acknowledged."))
-
-    def _turn(self) -> None:
-        """Between two batches: a new journal at once, the old ones dropped when their streams are synced."""
-        try:
-            older = self.journal.turn()
-        except OSError as error:
-            self._turn_at = self.journal.size + self._journal_size
-            log.error("No new journal could be begun, the old one goes on: %s", error)
-            return
-        self._turn_at = self._journal_size
-        if self._is_doubtful:
-            return
-        dirty, self._dirty = self._dirty, set()
-
-        def drop() -> None:
-            self.files.sync(dirty)
-            for path in older:
-                path.unlink()
-
-        def after(done: asyncio.Future[None]) -> None:
-            self._tidying = None
-            if error := done.exception():
-                # The kernel says once that it lost pages; a later sync would succeed without them. So the journals
-                # stay, these and all that follow, for a restart to lay into the files again.
-                self._is_doubtful = True
-                log.error("Streams could not be synced; restart the server once the disk is well: %s", error)
-
-        self._tidying = asyncio.get_running_loop().run_in_executor(None, drop)
-        self._tidying.add_done_callback(after)
-
-    def _tidy(self, dirty: set[str]) -> None:
-        self.files.sync(dirty)
-        for path in self.journal.files():
-            path.unlink()
-
-    def _recover(self) -> None:
-        folder = self.folder / "journal"
-        touched = self.files.redo(replay(folder))
-        if touched:
-            self.files.sync(touched)
-            log.info("Recovered %d streams from the journal.", len(touched))
-        if folder.is_dir():
-            for path in folder.iterdir():
-                path.unlink()
+    def _noted(self, task: asyncio.Task[Appended]) -> None:
+        self._notes.discard(task)
+        if not task.cancelled():
+            task.exception()  # a disk that is full, a stream that has gone: whoever touches it again says it again
 
 
 def _take_hold(folder: Path) -> int:

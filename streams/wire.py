@@ -19,9 +19,11 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Ring = Callable[[str, str, str], Awaitable[None]]
 
+PREFIX = "/v1/stream/"
 MOST_BODY = 8 << 20
 MOST_MESSAGE = 1 << 20
 _NUMBER = re.compile(r"\d{1,16}", re.ASCII)
+_PRODUCER = (b"producer-id", b"producer-epoch", b"producer-seq")
 ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -38,6 +40,7 @@ class Caller:
     credential: str = ""  # what they came in with, to be asked for again: `token ID` or `session KEY`
     stream: str = ""  # and what for: r to read it, w to append
     bit: str = "r"
+    until: int = 0  # by a read link, which ends then (Unix seconds); 0 for everybody else
 
 
 class Door(Protocol):
@@ -116,9 +119,9 @@ class Request:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def producer(self) -> Producer | None:
-        name, epoch, seq = map(self.header, (b"producer-id", b"producer-epoch", b"producer-seq"))
-        if name is epoch is seq is None:
+        if self.headers.keys().isdisjoint(_PRODUCER):
             return None
+        name, epoch, seq = map(self.header, _PRODUCER)
         if not name or epoch is None or seq is None:
             raise Malformed("Producer-Id, Producer-Epoch and Producer-Seq come together, and the id is not empty.")
         for text in (epoch, seq):

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -137,12 +138,76 @@ def test_types_are_checked_and_sizes_bounded(as_arbe, as_ada, log, talk):
     assert say(as_arbe, talk, "x" * (1 << 20)).status_code == 204
 
 
-def test_what_is_not_there_yet_is_said(as_arbe):
-    for name in ("Stream-TTL", "Stream-Expires-At", "Stream-Forked-From"):
-        assert as_arbe.put("/oak/later", headers={name: "60"}).json()["code"] == "not_implemented"
-    assert as_arbe.get("/oak/later").status_code == 404
+def test_methods_that_a_stream_does_not_know_are_refused(as_arbe):
     assert as_arbe.patch("/oak/later").status_code == 405
     assert as_arbe.options("/oak/later").status_code == 204
+
+
+def test_an_append_may_say_where_it_believes_the_tail_to_be(as_arbe, log):
+    begun = as_arbe.head(log).headers["stream-next-offset"]
+    done = add(as_arbe, log, b"1", If_Match=f'"{begun}"')
+    assert (done.status_code, done.headers["etag"]) == (204, f'"{done.headers["stream-next-offset"]}"')
+    moved = add(as_arbe, log, b"2", If_Match=begun)
+    assert (moved.status_code, moved.json()["code"]) == (412, "tail_moved")
+    assert moved.headers["stream-next-offset"] == done.headers["stream-next-offset"]
+    assert moved.headers["etag"] == done.headers["etag"]
+    assert add(as_arbe, log, b"2", If_Match=moved.headers["etag"]).status_code == 204
+    for wrong in ({"If_Match": "*"}, {"If_Match": begun, "Producer_Id": "p", "Producer_Epoch": 0, "Producer_Seq": 0}):
+        assert add(as_arbe, log, b"3", **wrong).status_code == 400
+    assert as_arbe.get(log).json() == [1, 2]
+
+
+def test_of_many_who_expect_the_same_tail_one_gets_it(as_arbe, living, log):
+    begun = as_arbe.head(log).headers["stream-next-offset"]
+
+    def attempt(number):
+        with living.http() as http:
+            return add(http, log, str(number).encode(), If_Match=begun).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(attempt, range(8))) == [204, *[412] * 7]
+    assert len(as_arbe.get(log).json()) == 1
+
+
+def test_a_stream_with_a_time_to_live_ends_when_nobody_comes(as_arbe):
+    made = as_arbe.put("/oak/brief", headers=JSON | {"Stream-TTL": "1"})
+    assert (made.status_code, made.headers["stream-ttl"]) == (201, "1")
+    for _ in range(3):
+        time.sleep(0.6)
+        assert as_arbe.get("/oak/brief").status_code == 200
+    assert as_arbe.head("/oak/brief").headers["stream-ttl"] == "1"
+    time.sleep(1.2)
+    assert as_arbe.head("/oak/brief").status_code == 404
+    assert as_arbe.put("/oak/brief", headers=JSON).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Stream-TTL": "01"},
+        {"Stream-TTL": "1.5"},
+        {"Stream-TTL": ""},
+        {"Stream-TTL": "9" * 30},
+        {"Stream-Expires-At": "tomorrow"},
+        {"Stream-Expires-At": "2030-02-30T00:00:00Z"},
+        {"Stream-Expires-At": "2030-01-01"},
+        {"Stream-TTL": "60", "Stream-Expires-At": "2030-01-01T00:00:00Z"},
+        {"Arbe-Retain": "many"},
+        {"Stream-Fork-Sub-Offset": "0"},
+        {"Stream-Fork-Offset": ZERO},
+        {"Stream-Forked-From": "elsewhere"},
+        {"Stream-Forked-From": "/v1/stream/oak/log", "Stream-Fork-Offset": "5"},
+        {"Stream-Forked-From": "/v1/stream/oak/log", "Stream-Fork-Sub-Offset": "1"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_and_nothing_is_made(as_arbe, log, headers):
+    assert as_arbe.put("/oak/odd", headers=JSON | headers).status_code == 400
+    assert as_arbe.get("/oak/odd").status_code == 404
+
+
+def test_a_member_may_not_fork_what_they_perhaps_may_not_read(as_ada, log):
+    refused = as_ada.put("/oak/mine", headers={"Stream-Forked-From": "/v1/stream/oak/log"})
+    assert refused.status_code == 403
 
 
 def test_deleting_leaves_nothing(as_arbe, log):
