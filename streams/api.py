@@ -1,4 +1,4 @@
-"""Signals over the API: the events of a house's signals stream, in pages."""
+"""Streams over the API: which raw ones a house has, and the events of its signals, in pages."""
 
 from typing import Any
 
@@ -7,13 +7,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from houses.api.paging import MOST
+from houses.api.houses import AgentSerializer
+from houses.api.paging import MOST, PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import HouseView, Strict
 from houses.refusals import Invalid, Refused
 from houses.scopes import X
 from streams.calls import NoSuchStream, StreamError
 from streams.client import A_PAGES, streams
+from streams.models import RawStream
 
 
 class Unreachable(Refused):
@@ -70,4 +72,33 @@ class SignalsView(HouseView):
         return Response({"results": results, "next": page.prev})
 
 
-urlpatterns = [path("houses/<slug:house>/signals/", SignalsView.as_view())]
+class RawStreamSerializer(serializers.Serializer[Any]):
+    """A log that the house keeps for itself."""
+
+    name = serializers.CharField(help_text="Its address is /v1/stream/{house}/{name}.")
+    content_type = serializers.CharField()
+    created_by = AgentSerializer(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class RawStreamPageSerializer(PageSerializer):
+    """Some raw streams."""
+
+    results = RawStreamSerializer(many=True)
+
+
+class RawStreamsView(HouseView):
+    @operation("list_raw_streams", "streams", query=PageQuery, gives=RawStreamPageSerializer)
+    def get(self, request: Request, house: str) -> Response:
+        """The raw streams of the house, newest first. They are made, written, read and ended at their own addresses.
+
+        `PUT /v1/stream/{house}/raw.NAME` with a Content-Type makes one; it takes w on the house, by token.
+        """
+        rows = RawStream.objects.select_related("created_by")
+        return page(rows, RawStreamSerializer, self.asked(PageQuery), by="created_at")
+
+
+urlpatterns = [
+    path("houses/<slug:house>/streams/", RawStreamsView.as_view()),
+    path("houses/<slug:house>/signals/", SignalsView.as_view()),
+]

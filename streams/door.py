@@ -1,12 +1,17 @@
-"""Who may touch a stream: arbe itself, and whoever may do as much with what it tells. One check, at one place."""
+"""Who may touch a stream: arbe itself, and whoever may do as much with what it tells. One check, at one place.
 
+Those who stay are asked about together: however many follow the streams of a house, a round of questions is for all.
+"""
+
+import asyncio
 import hmac
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
+from typing import NamedTuple
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -17,23 +22,38 @@ from django.http import HttpRequest
 from houses.agents import Agent
 from houses.attempts import client_address, wrong_token
 from houses.credentials import Token
-from houses.membership import is_member
+from houses.models import Member
 from houses.refusals import Refused, TooMany
 from houses.rights import capped
 from houses.scopes import R, W
 from houses.tenancy import inside
+from streams import links
+from streams.bearers import bearers
+from streams.raw import is_raw
 from streams.refusals import NoStream, Refusal
 from streams.wire import Caller, Scope
 
-AGAIN = 1.0  # seconds for which an answer holds: revoked means closed, within that time
+AGAIN = 0.5  # seconds for which an answer holds: revoked means closed, within twice that time
+STAYS = 5.0  # seconds after which somebody who did not ask again has gone
 KEY = re.compile(r"[a-z0-9]{8,64}")  # of a session: anything else is not one, and no question for the database
-# The bits that an agent has on a stream of a house: (house, stream, agent) -> some of `rwx`.
-Bits = Callable[[str, str, Agent], str]
+# The bits that agents have on streams of a house: (house, [(stream, agent)]) -> some of `rwx` for each.
+Bits = Callable[[str, Sequence[tuple[str, Agent]]], list[str]]
 
 
-def of_members(house: str, stream: str, agent: Agent) -> str:
+class Asked(NamedTuple):
+    """What a question is about: who may what with a stream, by what they came in with."""
+
+    stream: str
+    agent: str
+    credential: str
+
+
+def of_members(house: str, asked: Sequence[tuple[str, Agent]]) -> list[str]:
     """Whoever is in the house reads and writes its streams, where nobody knows what they tell."""
-    return capped(agent, R + W) if is_member(house, agent.pk) else ""
+    with inside(house):
+        among = Member.objects.filter(agent_id__in={agent.pk for _, agent in asked}, agent__is_active=True)
+        members = set(among.values_list("agent_id", flat=True))
+    return [capped(agent, R + W) if agent.pk in members else "" for _, agent in asked]
 
 
 class HouseDoor:
@@ -44,9 +64,13 @@ class HouseDoor:
 
     def __init__(self, bits: Bits = of_members) -> None:
         self._bits_on = bits
-        self._known: dict[tuple[str, ...], tuple[float, str]] = {}
+        self._known: dict[tuple[str, Asked], tuple[float, str]] = {}
+        self._staying: dict[str, dict[Asked, float]] = {}
+        self._rounds: dict[str, asyncio.Task[None]] = {}
 
     async def admit(self, scope: Scope) -> Caller:
+        if links.comes_with(scope):  # then nothing else counts: what it shows may be kept for whoever has it
+            return await self._by_link(scope)
         headers = dict(scope["headers"])
         sent = headers.get(b"authorization")
         bearer = None if sent is None else sent.decode("latin-1").removeprefix("Bearer ").strip()
@@ -60,7 +84,8 @@ class HouseDoor:
         if agent_id is None:
             raise Refusal(401, "unauthenticated", "Sign in, or send a token: Authorization: Bearer arbe_…")
         house, stream = str(scope.get("house", "")), str(scope.get("stream", ""))
-        bit = W if scope["method"] == "POST" else R
+        changes = scope["method"] == "POST" or (scope["method"] in ("PUT", "DELETE") and is_raw(stream))
+        bit = W if changes else R
         caller = Caller(False, str(agent_id), house, credential, stream, bit)
         bits = await self._bits(caller, house) if house else ""
         if R not in bits:
@@ -69,29 +94,78 @@ class HouseDoor:
             raise Refusal(403, "forbidden", "You may read this stream and not write to it: that takes w.")
         return caller
 
-    async def still(self, caller: Caller, house: str) -> bool:
-        """Whether the caller may (still) do what they came for, by what they came in with; asked once a second."""
-        return caller.internal or caller.bit in await self._bits(caller, house)
+    async def still(self, caller: Caller, house: str, *, since: float | None = None) -> bool:
+        """Whether the caller may (still) do what they came for, by what they came in with.
+
+        Answered as of `since` (on the monotonic clock) or later; by default as of half a second ago.
+        """
+        if caller.internal or (caller.until and caller.until <= time.time()):
+            return caller.internal
+        who, now = _asked(caller), time.monotonic()
+        self._staying.setdefault(house, {})[who] = now
+        since = now - AGAIN if since is None else since
+        while (bits := self._answer(house, who, since)) is None:
+            self._staying.setdefault(house, {})[who] = time.monotonic()
+            if house not in self._rounds:
+                self._rounds[house] = asyncio.create_task(self._round(house))
+            await asyncio.shield(self._rounds[house])
+        return caller.bit in bits
+
+    async def bits(self, caller: Caller) -> str:
+        """What the caller may do with what they came for."""
+        return await self._bits(caller, caller.house_id)
+
+    async def _by_link(self, scope: Scope) -> Caller:
+        """Whoever has a link reads what its maker may read, and as long as they may."""
+        link = links.read(scope, [settings.STREAMS_KEY, *settings.STREAMS_OLD_KEYS])
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Refusal(403, "only_reads", "A link reads its stream, and does nothing else.")
+        credential = f"token {link.token}" if link.token else f"agent {link.by}"
+        caller = Caller(False, link.by, link.house, credential, link.stream, R, link.expires)
+        if R not in await self._bits(caller, link.house):
+            raise Refusal(403, "ended_link", "This link shows nothing any more: whoever made it may not read that now.")
+        return caller
 
     async def _bits(self, caller: Caller, house: str) -> str:
-        key, now = (house, caller.stream, str(caller.agent_id), caller.credential), time.monotonic()
-        at, bits = self._known.get(key, (-AGAIN, ""))
-        if now - at >= AGAIN:
-            bits = await _held(caller, house, self._bits_on)
-            if len(self._known) > 10_000:
-                self._known.clear()
-            self._known[key] = (now, bits)
+        who, since = _asked(caller), time.monotonic() - AGAIN
+        while (bits := self._answer(house, who, since)) is None:
+            await self._ask(house, [who])
         return bits
+
+    def _answer(self, house: str, who: Asked, since: float) -> str | None:
+        at, bits = self._known.get((house, who), (-1.0, ""))
+        return bits if at >= since else None
+
+    async def _round(self, house: str) -> None:
+        """Ask about everybody who stays, at once; whoever comes meanwhile waits for the next."""
+        try:
+            gone = time.monotonic() - STAYS
+            self._staying[house] = staying = {who: at for who, at in self._staying[house].items() if at >= gone}
+            await self._ask(house, list(staying))
+        finally:
+            del self._rounds[house]
+
+    async def _ask(self, house: str, those: list[Asked]) -> None:
+        now = time.monotonic()
+        answers = await _held(house, those, self._bits_on)
+        if len(self._known) > 10_000:
+            self._known = {key: known for key, known in self._known.items() if now - known[0] < STAYS}
+            self._staying = {name: who for name, who in self._staying.items() if now - max(who.values()) < STAYS}
+        self._known.update({(house, who): (now, bits) for who, bits in zip(those, answers, strict=True)})
+
+
+def _asked(caller: Caller) -> Asked:
+    return Asked(caller.stream, str(caller.agent_id), caller.credential)
 
 
 @partial(database_sync_to_async, thread_sensitive=False)
-def _held(caller: Caller, house: str, bits: Bits) -> str:
-    """What they may, if the credential still holds: a revoked token and a session that was signed out are out."""
-    kind, _, key = caller.credential.partition(" ")
-    agent = _token_agent(house, key) if kind == "token" else _session_agent(key)
-    if agent is None or str(agent.pk) != caller.agent_id:
-        return ""
-    return bits(house, caller.stream, agent)
+def _held(house: str, those: list[Asked], bits: Bits) -> list[str]:
+    """What they may, if their credentials still hold: a revoked token and a session that was signed out are out."""
+    agents = bearers(house, {who.credential for who in those})
+    right = [who for who in those if who.credential in agents and str(agents[who.credential].pk) == who.agent]
+    held = bits(house, [(who.stream, agents[who.credential]) for who in right]) if right else []
+    found = dict(zip(right, held, strict=True))
+    return [found.get(who, "") for who in those]
 
 
 @partial(database_sync_to_async, thread_sensitive=False)
@@ -126,9 +200,3 @@ def _session_agent(key: str) -> Agent | None:
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     agent = get_user(request)
     return agent if isinstance(agent, Agent) else None
-
-
-def _token_agent(house: str, key: str) -> Agent | None:
-    with inside(house):
-        token = Token.objects.live().select_related("agent").filter(pk=key).first()
-    return token.bearer() if token else None

@@ -55,6 +55,13 @@ class ThreadReopened(Event, kind="thread_reopened"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThreadLinkMade(Event, kind="thread_link_made"):
+    """Somebody made a read link: until then (RFC 3339) whoever has it reads this log. The link itself is not told."""
+
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentSpawn(Event, kind="agent_spawn"):
     """Work went to a child thread. Its name is not told here: somebody may read this log and not that one."""
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,13 +11,14 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from houses.agents import Agent
 from houses.finding import found
 from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House
-from houses.refusals import Refused
+from houses.refusals import Invalid, Refused
 from houses.rights import right, rights
 from houses.scopes import R, W
 from sandboxes.models import Environment
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 BUSY = Exists(Command.objects.unfinished().filter(thread=OuterRef("pk")))
 RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
 MAKE = re.compile(r"make\s+(\S+)\s*")
+LINK_LIVES = {"3600": "for 1 hour", "86400": "for 1 day", "604800": "for 7 days"}
 
 
 @in_house(needs=None)
@@ -104,6 +107,7 @@ def _shown(house: House, one: Thread, reader: Agent) -> dict[str, Any]:
         "environment": environment and {"name": environment.name, "network": environment.config.get("network", False)},
         "upload": _upload(house, environment) if environment and W in held[house.pk].bits else None,
         "may_write": W in held[one.pk].bits,
+        "link_lives": LINK_LIVES.items(),
         "socket": f"/ws/threads/{house.pk}/{one.pk}",
     }
 
@@ -174,6 +178,23 @@ def thread_stop(request: PageRequest, house: House, thread_id: str) -> HttpRespo
     return done(request, one)
 
 
+@never_cache
+@in_house(needs=None)
+@require_POST
+def thread_links(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
+    """Make a read link; the answer is the one time that it is shown."""
+    one, life = thread_of(request, thread_id), request.POST.get("life", "86400")
+    if life not in LINK_LIVES:
+        raise Invalid("A read link lives for 1 hour, 1 day or 7 days.")
+    link, ends = one.share(timedelta(seconds=int(life)), by=agent_of(request))
+    words = (
+        "Whoever has this link reads everything in this thread, what is there and what comes, without signing in, "
+        f"until {ends:%-d %B %Y, %H:%M} UTC; not longer than you may read it yourself. It is shown this once."
+    )
+    once = {"title": "A link to read along", "words": words, "value": link}
+    return render(request, "threads/link.html", {"house": house, "thread": one, "once": once})
+
+
 def thread_of(request: HttpRequest, thread_id: str) -> Thread:
     threads = Thread.objects.readable_by(agent_of(request))
     return found(threads, "There is no such thread in this house.", pk=thread_id)
@@ -193,6 +214,7 @@ urlpatterns = [
     path(THREAD + "tags/", thread_tags, name="thread_tags"),
     path(THREAD + "closed/", thread_closed, name="thread_closed"),
     path(THREAD + "stop/", thread_stop, name="thread_stop"),
+    path(THREAD + "links/", thread_links, name="thread_links"),
     path(HERE + "commands/<str:command_id>/", work_pages.command, name="command"),
     path(HERE + "commands/<str:command_id>/stop/", work_pages.command_stop, name="command_stop"),
     path(HERE + "makes/<str:make_id>/stop/", work_pages.make_stop, name="make_stop"),

@@ -26,8 +26,8 @@ KEPT = 4096  # rendered events per process
 NAMES_LAST = 60  # seconds that a looked-up name is believed
 TEMPLATED = {
     "message", "thread_opened", "thread_renamed", "thread_pinned", "thread_unpinned", "thread_tagged", "thread_closed",
-    "thread_reopened", "agent_spawn", "command_queued", "command_started", "command_output", "command_finished",
-    "sandbox_resumed", "signal.sandbox.created", "artifact_made", "make_planned", "make_finished",
+    "thread_reopened", "thread_link_made", "agent_spawn", "command_queued", "command_started", "command_output",
+    "command_finished", "sandbox_resumed", "signal.sandbox.created", "artifact_made", "make_planned", "make_finished",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
 from threads.conversation import Named, Pinned, Spoken, Tagged
 from threads.events import AgentSpawn, ThreadOpened
+from threads.sharing import Shared
 from threads.working import NoEnvironment, Working
 
 CHAT = ("open", "closed")
@@ -122,7 +123,7 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         return thread
 
 
-class Thread(Working, Spoken, Named, Pinned, Tagged):
+class Thread(Working, Spoken, Named, Pinned, Tagged, Shared):
     """The log of a piece of work: whoever is in the house reads it, says something, and has work done."""
 
     id = ShortIdField()

@@ -34,6 +34,13 @@ def when(at: datetime | float | str | None) -> SafeString | str:
 
 
 @register.filter
+def until(at: datetime | float | str | None) -> str:
+    """A moment to come, to the minute: what is left of it would be old by the time that somebody reads it."""
+    moment = as_moment(at)
+    return f"{moment.astimezone(UTC):%-d %B %Y, %H:%M} UTC" if moment else ""
+
+
+@register.filter
 def iso(at: datetime | float | str | None) -> str:
     moment = as_moment(at)
     return moment.isoformat() if moment else ""

@@ -30,7 +30,7 @@ from houses.models import (
 )
 from houses.tenancy import inside
 from sandboxes.models import Environment, Sandbox
-from streams.models import Outbox, Stream
+from streams.models import Outbox, RawStream, Stream
 from threads.models import Command, Make, Thread
 
 OURS = ("houses", "streams", "artifacts", "sandboxes", "threads")
@@ -86,6 +86,7 @@ def _furnish(house, by):
     environment = Environment.objects.create(name="plain", config={"repository": repository.pk}, **here)
     sandbox = Sandbox.objects.create(environment=environment, provider="local", **here)
     stream = Stream.objects.create(**here)
+    raw = RawStream.objects.create(name=f"raw.{house.pk}", content_type="text/plain", created_by=by, **here)
     parent = Thread.objects.create(stream_id=f"parent {house}", **here)
     driven = {"agent": bot, "status": "idle", "parent_thread": parent, "environment": environment, "sandbox": sandbox}
     thread = Thread.objects.create(stream_id=stream.pk, **driven, **here)
@@ -108,7 +109,7 @@ def _furnish(house, by):
     read = Input.objects.create(
         repository=repository, derivation=made, path=f"y of {house}", oid="0" * 40, how="observed", **here
     )
-    rows = [house, member, secret, token, repository, environment, sandbox, stream, thread, outbox, make, command]
+    rows = [house, member, secret, token, repository, environment, sandbox, stream, raw, thread, outbox, make, command]
     records = _records(house, by, bot, secret, thread)
     (resource,) = [row for row in records if isinstance(row, Resource)]
     pointed = {"repository": repository, "path": f"x of {house}", "commit": "0" * 40, "resource": resource}

@@ -37,7 +37,7 @@ PLAIN = {
     *("label", "mime_type", "byte_ref", "commit", "metadata", "secret_bindings", "provider_id", "external"),
     *("rotate", "superseded", "in", "why", "forget", "variables"),
     *("arguments", "link", "source_ref", "remember_me", "csrfmiddlewaretoken", "enabled", "private", "of_installation"),
-    *("not_me", "not_theirs"),
+    *("not_me", "not_theirs", "expires_in"),
     "session_id",  # of a browser, and of no house
     *("closed", "delete", "network", "pinned", "remove", "reopen", "revoke", "withdraw", "view", "table"),
     *("cpu_seconds", "file_mb", "memory_mb", "output_mb", "processes", "wall_seconds", "wall_minutes"),

@@ -1,6 +1,7 @@
 """Who may do what in a thread: every verb asks first, and a no leaves no row, no event and no job."""
 
 import inspect
+from datetime import timedelta
 
 import pytest
 from django.db.models import QuerySet
@@ -24,6 +25,7 @@ VERBS = {
     (Thread, "close"): lambda w, by: w.thread.close(by=by),
     (Thread, "reopen"): lambda w, by: w.closed.reopen(by=by),
     (Thread, "stop"): lambda w, by: w.thread.stop(by=by),
+    (Thread, "share"): lambda w, by: w.thread.share(timedelta(hours=1), by=by),
     (Thread, "run"): lambda w, by: w.thread.run("true", by=by),
     (Thread, "make"): lambda w, by: w.thread.make("made.txt", by=by),
     (Command, "stop"): lambda w, by: w.command.stop(by=by),
@@ -88,7 +90,8 @@ class Work:
 
 
 @pytest.fixture
-def work(told, oak, ada, repository, environment):
+def work(told, oak, ada, repository, environment, settings):
+    settings.STREAMS_KEY = "signs links"
     return Work(oak, ada, repository, environment)
 
 

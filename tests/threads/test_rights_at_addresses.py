@@ -21,6 +21,7 @@ BODIES = {
     "makes/": {"target": "made.txt"},
     "tags/": ["hot"],
     "name/": {"name": "Another"},
+    "links/": {"expires_in": 60},
 }
 FORM = {"text": "hello", "name": "Another", "tags": "hot"}
 
@@ -95,7 +96,8 @@ class Place:
 
 
 @pytest.fixture
-def place(told, oak, ada, environment):
+def place(told, oak, ada, environment, settings):
+    settings.STREAMS_KEY = "signs links"
     return Place(oak, ada, environment)
 
 

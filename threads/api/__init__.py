@@ -4,6 +4,7 @@ from django.urls import path
 
 from threads.api.commands import CommandsView, CommandView, StopCommandView, StopThreadView
 from threads.api.events import EventsView
+from threads.api.links import LinksView
 from threads.api.makes import MakesView, MakeView, PlanView, RepositoryMakesView, StopMakeView
 from threads.api.secrets import SecretDeliveriesView, SecretUsesView
 from threads.api.stories import LineageView, StaleView, WhyView
@@ -28,6 +29,7 @@ urlpatterns = [
     path(THREAD + "closing/", ClosingView.as_view()),
     path(THREAD + "messages/", MessagesView.as_view()),
     path(THREAD + "events/", EventsView.as_view()),
+    path(THREAD + "links/", LinksView.as_view()),
     path(THREAD + "stop/", StopThreadView.as_view()),
     path(THREAD + "commands/", CommandsView.as_view()),
     path(THREAD + "commands/<slug:command>/", CommandView.as_view()),
