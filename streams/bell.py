@@ -1,5 +1,7 @@
 """The bell: the channel layer says that there is something new in a stream, never what."""
 
+from collections.abc import Callable
+
 from channels.layers import get_channel_layer
 
 
@@ -13,3 +15,21 @@ async def ring(house_id: str, stream_id: str, upto: str) -> None:
     layer = get_channel_layer()
     if layer is not None:
         await layer.group_send(group_of(stream_id), {"type": "stream.grew", "upto": upto})
+
+
+async def hear(stream_id: str, listening: Callable[[], None], heard: Callable[[str], None]) -> None:
+    """Call `listening` once rings are heard, and `heard` with the offset of each, until cancelled.
+
+    Raises what the channel layer raises: with Redis that is `RedisError` or `OSError`.
+    """
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    channel = await layer.new_channel()  # it goes when whoever receives from it is cancelled
+    await layer.group_add(group_of(stream_id), channel)
+    try:
+        listening()
+        while True:
+            heard((await layer.receive(channel))["upto"])
+    finally:
+        await layer.group_discard(group_of(stream_id), channel)

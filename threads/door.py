@@ -1,23 +1,74 @@
-"""What an agent may do with a stream: as much as with what is told there, which is a thread or the house."""
+"""What agents may do with streams: as much as with what is told there, which is a thread or the house."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from uuid import UUID
 
 from houses.agents import Agent
 from houses.models import House
-from houses.rights import right
-from houses.scopes import R, X
+from houses.rights import capped, held, right
+from houses.scopes import ALL, R, Scope, X
 from houses.tenancy import inside
 from streams.models import Stream
 from threads.models import Thread
 
+AT_ONCE = 5000  # pairs of an agent and a stream that one question is about
+Asked = list[tuple[str, Agent]]
 
-def bits_on(house_id: str, stream_id: str, agent: Agent) -> str:
-    """The agent's bits on a stream of the house; none on one of which nobody knows any more what it tells."""
-    with inside(house_id, agent):
-        thread = Thread.objects.filter(stream_id=stream_id).only("pk", "house_id").first()
-        if thread is not None:
-            return right(agent, thread).bits
-        bits = right(agent, House(pk=house_id)).bits
-        if House.objects.filter(pk=house_id, signals_stream_id=stream_id).exists():
-            # There the system speaks and nobody else, of every thread: for whoever manages the house.
-            return R if X in bits else ""
-        # The bytes that a house keeps have no row; a row without a thread told of one that has gone.
-        return "" if Stream.objects.filter(pk=stream_id).exists() else bits
+
+def bits_on(house_id: str, asked: Sequence[tuple[str, Agent]]) -> list[str]:
+    """Each agent's bits on the stream beside; none on one of which nobody knows any more what it tells."""
+    with inside(house_id):
+        streams = {stream for stream, _ in asked}
+        threads = Thread.objects.filter(stream_id__in=streams).only("pk", "house_id", "stream_id")
+        told: dict[str, Scope] = {thread.stream_id: thread for thread in threads}
+        others = streams - told.keys()
+        told |= dict.fromkeys(others, House(pk=house_id))
+        places = sorted(range(len(asked)), key=lambda place: asked[place][0])
+        some = [asked[place] for place in places]
+        found = dict(zip(places, (bits for part in _portions(some) for bits in _bits(part, told)), strict=True))
+        signals, orphans = _of_the_house(others)
+    return [_limited(found[place], stream in signals, stream in orphans) for place, (stream, _) in enumerate(asked)]
+
+
+def _bits(asked: Asked, told: dict[str, Scope]) -> list[str]:
+    """One question for all of them; those whom a run's token keeps in its thread are asked about one by one."""
+    agents = {agent.pk: agent if agent.cap == ALL else Agent(pk=agent.pk) for _, agent in asked if not agent.within}
+    scopes = {told[stream].pk: told[stream] for stream, _ in asked}
+    found = held(agents.values(), scopes.values())
+    return [
+        right(agent, told[stream]).bits if agent.within else capped(agent, found[agent.pk, told[stream].pk].bits)
+        for stream, agent in asked
+    ]
+
+
+def _portions(asked: Asked) -> Iterator[Asked]:
+    """Ordered by stream, in pieces: of few streams with many agents each, or of many with few."""
+    part: Asked = []
+    agents: set[UUID] = set()
+    streams = 0
+    for _, group in groupby(asked, key=lambda one: one[0]):
+        those = list(group)
+        together = agents | {agent.pk for _, agent in those}
+        if part and len(together) * (streams + 1) > AT_ONCE:
+            yield part
+            part, streams, together = [], 0, {agent.pk for _, agent in those}
+        part, agents, streams = part + those, together, streams + 1
+    if part:
+        yield part
+
+
+def _of_the_house(streams: set[str]) -> tuple[set[str], set[str]]:
+    """Of the streams that no thread tells in: those of signals, and those that told of something that has gone."""
+    if not streams:
+        return set(), set()
+    signals = House.objects.filter(signals_stream_id__in=streams).values_list("signals_stream_id", flat=True)
+    # The bytes that a house keeps have no row; a row without a thread told of one that has gone.
+    rows = Stream.objects.filter(pk__in=streams).values_list("pk", flat=True)
+    return {str(one) for one in signals}, set(rows)
+
+
+def _limited(bits: str, is_signals: bool, is_orphan: bool) -> str:
+    if is_signals:  # there the system speaks and nobody else, of every thread: for whoever manages the house
+        return R if X in bits else ""
+    return "" if is_orphan else bits

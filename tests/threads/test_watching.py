@@ -133,8 +133,7 @@ async def live(told, thread, client_of, monkeypatch):
     """`live(agent)`: a socket of theirs on the thread, in their browser."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(1))  # one thread asks the database, and is asked to let go of it
-    monkeypatch.setattr("threads.live.LOOK", 0.2)
-    monkeypatch.setattr("streams.door.AGAIN", 0.1)
+    monkeypatch.setattr("threads.watching.LOOK", 0.2)
     sockets = URLRouter([path("ws/threads/<str:house>/<str:thread>", LiveThread.as_asgi())])
 
     def opened(agent, where=thread, bearer=""):
