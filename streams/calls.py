@@ -1,12 +1,14 @@
-"""What the client says to a stream server and how it reads the answers, without doing either: see `streams.client`."""
+"""What a client says to a stream server and how it reads the answers, without doing either: see `streams.client`."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -14,8 +16,9 @@ import orjson
 
 from streams.log import Producer
 
-JSON = "application/json"
-LONG_POLL = 90.0  # longer than any server lets a poll wait
+T = TypeVar("T")
+JSON = {"Content-Type": "application/json"}
+LONG_POLL = 90.0  # seconds, longer than any server lets a poll wait
 SHORTEST = 1.0  # seconds that a server has for an answer, however impatient the caller is
 FOR_A_MOMENT = {408, 425, 429, 500, 502, 503, 504, 507}
 
@@ -31,6 +34,18 @@ class StreamError(Exception):
     @property
     def permanent(self) -> bool:
         return self.status != 0 and self.status not in FOR_A_MOMENT
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds for which the server wants to be left alone; 0 if it did not say."""
+        said = self.headers.get("retry-after", "")
+        if said.isascii() and said.isdigit():
+            return float(said)
+        try:
+            at = parsedate_to_datetime(said)
+        except ValueError:
+            return 0.0
+        return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 class NoSuchStream(StreamError):
@@ -53,8 +68,21 @@ class Page(NamedTuple):
 
 
 class Appended(NamedTuple):
-    next: str | None  # some servers do not say it for a duplicate
+    """`next` is where to read on from; None if the server does not say it, or in words that only itself knows."""
+
+    next: str | None
     duplicate: bool
+
+
+class Address(NamedTuple):
+    """Where a stream is."""
+
+    house: str
+    stream: str
+
+    @property
+    def path(self) -> str:
+        return f"/{quote(self.house, safe='')}/{quote(self.stream, safe='')}"
 
 
 class Pause(NamedTuple):
@@ -63,18 +91,25 @@ class Pause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """One request. One that does not repeat is said again only if it surely was not heard."""
+
     method: str
     path: str
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes | None = None
     query: dict[str, str] = field(default_factory=dict)
-    timeout: float | None = None
+    fine: Callable[[int], bool] = lambda status: 200 <= status < 300
+    repeats: bool = True
+
+    @property
+    def waits(self) -> bool:
+        return "live" in self.query
 
     def options(self, patience: float) -> dict[str, Any]:
         # Caches between here and the server share answers only if everybody orders parameters the same way.
         query = dict(sorted(self.query.items()))
         # Whoever has little patience must not be held by a server that took the request and hangs.
-        timeout = self.timeout or min(30.0, max(patience, SHORTEST))
+        timeout = LONG_POLL if self.waits else min(30.0, max(patience, SHORTEST))
         return {"headers": self.headers, "content": self.content, "params": query, "timeout": timeout}
 
 
@@ -83,21 +118,33 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
+    events: list[Any] = field(default_factory=list)
     error: Exception | None = None
 
     @classmethod
     def of(cls, response: httpx.Response) -> Answer:
-        return cls(response.status_code, response.headers, response.content)
+        """An answer whose events cannot be read is as good as none."""
+        status, content, events = response.status_code, response.content, []
+        if status == 200 and content and response.request.method == "GET":
+            try:
+                events = orjson.loads(content)
+            except orjson.JSONDecodeError as error:
+                return cls(0, error=error)
+        return cls(status, response.headers, content, events)
+
+    def says(self, name: str) -> bool:
+        return self.headers.get(name, "").lower() == "true"
 
     def page(self) -> Page:
-        headers = self.headers
+        says = self.headers.get
+        is_new, is_closed = self.says("stream-up-to-date"), self.says("stream-closed")
         return Page(
-            orjson.loads(self.content) if self.content else [],
-            headers.get("stream-next-offset", ""),
-            headers.get("stream-up-to-date") == "true",
-            headers.get("stream-closed") == "true",
-            headers.get("stream-prev-offset"),
-            headers.get("stream-cursor"),
+            self.events,
+            says("stream-next-offset", ""),
+            is_new,
+            is_closed,
+            says("stream-prev-offset"),
+            says("stream-cursor"),
         )
 
     def refusal(self) -> StreamError:
@@ -107,115 +154,89 @@ class Answer:
             said = orjson.loads(self.content)
             code, detail = said["code"], said["detail"]
         except (ValueError, TypeError, KeyError):
-            code, detail = "stream_error", f"The stream server answered {self.status}."
-        fenced = self.status == 403 and "producer-epoch" in self.headers
-        kind = Fenced if fenced else NoSuchStream if self.status in (404, 410) else StreamError
+            code, detail = self._by_the_protocol()
+        kind = Fenced if code == "producer_fenced" else NoSuchStream if self.status in (404, 410) else StreamError
         return kind(self.status, code, detail, self.headers)
 
+    def _by_the_protocol(self) -> tuple[str, str]:
+        """What a server meant that has words of its own for it, or none."""
+        expected = self.headers.get("producer-expected-seq")
+        if self.status in (404, 410):
+            return "not_found", "There is no such stream."
+        if self.status == 409 and self.says("stream-closed"):
+            return "closed", "The stream is closed; nothing can be added to it."
+        if self.status == 409 and expected is not None:
+            return "producer_gap", f"Producer-Seq {expected} comes next."
+        if self.status == 403 and "producer-epoch" in self.headers:
+            return "producer_fenced", "A newer life of this producer has taken over."
+        if self.status == 413:
+            return "too_large", "That is more than the stream server takes in one request."
+        own = self.content[:200].decode(errors="replace").strip()
+        return "stream_error", f"The stream server answered {self.status}{': ' + own if own else ''}."
 
-Steps = Generator[Call | Pause, Answer, Answer]
+
+# What is said, one call after the other, each of which gets an answer that is fine.
+Steps = Generator[Call, Answer, T]
+# The same with its failures and pauses.
+Attempts = Generator[Call | Pause, Answer, T]
 
 
-def connection(base_url: str, key: str) -> dict[str, Any]:
-    """How to connect; an address without a path means the usual place."""
-    address = base_url.rstrip("/")
-    if not urlsplit(address).path:
-        address += "/v1/stream"
+def connection(address: str, key: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return {"base_url": address, "headers": headers, "limits": httpx.Limits(max_keepalive_connections=20)}
 
 
-def create(house: str, stream: str, envelope: bool, patience: float) -> Generator[Call | Pause, Answer, str]:
-    headers = {"Content-Type": JSON} | ({"Arbe-Envelope": "true"} if envelope else {})
-    answer = yield from _ask(Call("PUT", _path(house, stream), headers), patience)
-    return answer.headers.get("stream-next-offset", "")
+def streams_under(url: str) -> str:
+    """The address below which the streams of a server are; one without a path means the usual place."""
+    address = url.rstrip("/")
+    return address if urlsplit(address).path else address + "/v1/stream"
 
 
-def append(
-    house: str, stream: str, messages: list[Any], producer: Producer | None, patience: float
-) -> Generator[Call | Pause, Answer, Appended]:
-    headers = {"Content-Type": JSON}
-    if producer:
-        headers |= {
-            "Producer-Id": producer.id,
-            "Producer-Epoch": str(producer.epoch),
-            "Producer-Seq": str(producer.seq),
-        }
-    call = Call("POST", _path(house, stream), headers, orjson.dumps(messages))
-    answer = yield from _ask(call, patience if producer else 0)
-    return Appended(answer.headers.get("stream-next-offset"), producer is not None and answer.status == 204)
+def to_append(at: Address, body: bytes, producer: Producer | None) -> Call:
+    said = {} if producer is None else _introduced(producer)
+    return Call("POST", at.path, JSON | said, body, repeats=producer is not None)
 
 
-def shut(house: str, stream: str, patience: float) -> Generator[Call | Pause, Answer, str]:
-    answer = yield from _ask(Call("POST", _path(house, stream), {"Stream-Closed": "true"}), patience)
-    return answer.headers.get("stream-next-offset", "")
+def _introduced(producer: Producer) -> dict[str, str]:
+    return {
+        "Producer-Id": producer.id,
+        "Producer-Epoch": str(producer.epoch),
+        "Producer-Seq": str(producer.seq),
+    }
 
 
-def delete(house: str, stream: str, patience: float) -> Generator[Call | Pause, Answer, None]:
-    yield from _ask(Call("DELETE", _path(house, stream)), patience, fine=(404, 410))
+def persistently(steps: Steps[T], patience: float) -> Attempts[T]:
+    """Each call until its answer is fine, or until asking again cannot help; `patience` in seconds for each."""
+    try:
+        call = next(steps)
+        while True:
+            try:
+                answer = yield from _answered(call, patience)
+            except StreamError as refusal:
+                call = steps.throw(refusal)
+            else:
+                call = steps.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
 
 
-def head(house: str, stream: str, patience: float) -> Generator[Call | Pause, Answer, Page]:
-    answer = yield from _ask(Call("HEAD", _path(house, stream)), patience)
-    return answer.page()._replace(up_to_date=True)
-
-
-def read(
-    house: str, stream: str, offset: str, limit: int | None, patience: float
-) -> Generator[Call | Pause, Answer, Page]:
-    query = {"offset": offset} | ({"limit": str(limit)} if limit else {})
-    answer = yield from _ask(Call("GET", _path(house, stream), query=query), patience)
-    return answer.page()
-
-
-def poll(
-    house: str, stream: str, offset: str, cursor: str | None, patience: float
-) -> Generator[Call | Pause, Answer, Page]:
-    query = {"offset": offset, "live": "long-poll"} | ({"cursor": cursor} if cursor else {})
-    answer = yield from _ask(Call("GET", _path(house, stream), query=query, timeout=LONG_POLL), patience)
-    page = answer.page()
-    return page if page.next else page._replace(next=offset)
-
-
-def before(house: str, stream: str, offset: str, limit: int, patience: float) -> Generator[Call | Pause, Answer, Page]:
-    """The last events before an offset; from a server without the extension, by reading everything before it."""
-    query = {"before": offset, "limit": str(limit)}
-    answer = yield from _ask(Call("GET", _path(house, stream), query=query), patience)
-    page = answer.page()
-    if answer.headers.get("arbe-backwards") == "true":
-        return page
-    return (yield from _before_by_reading(house, stream, page, offset, limit, patience))
-
-
-def _before_by_reading(
-    house: str, stream: str, page: Page, offset: str, limit: int, patience: float
-) -> Generator[Call | Pause, Answer, Page]:
-    # Such a server has answered with the beginning of the stream. Pages end where it likes, so the event at which
-    # `offset` lies is known only in streams whose events carry their own.
-    events: list[Any] = []
-    while True:
-        events += [event for event in page.events if offset == "now" or event["seq"] <= offset]
-        if page.up_to_date or (offset != "now" and page.next >= offset):
-            break
-        page = yield from read(house, stream, page.next, None, patience)
-    chosen, left = events[-limit:], events[:-limit]
-    end = page.next if offset == "now" else offset
-    return Page(chosen, end, page.up_to_date, page.closed, left[-1].get("seq") if left else None)
-
-
-def _ask(call: Call, patience: float, fine: tuple[int, ...] = ()) -> Steps:
-    """Ask until there is an answer that asking again would not change, or patience ends."""
-    deadline, wait = time.monotonic() + patience, 0.05
+def _answered(call: Call, patience: float) -> Attempts[Answer]:
+    deadline = 0.0 if call.waits else time.monotonic() + patience
+    wait = 0.05
     while True:
         answer = yield call
-        if 200 <= answer.status < 300 or answer.status in fine:
+        if call.fine(answer.status):
             return answer
         refusal = answer.refusal()
-        if refusal.permanent or time.monotonic() + wait > deadline:
+        deadline = deadline or time.monotonic() + patience  # to have waited for news is no failure yet
+        pause = max(wait * random.uniform(0.5, 1.0), refusal.retry_after)  # noqa: S311  # only to spread the crowd
+        if not _may_say_again(call, answer, refusal) or time.monotonic() + pause > deadline:
             raise refusal from answer.error
-        yield Pause(wait * random.uniform(0.5, 1.0))  # noqa: S311  # only to spread the crowd
+        yield Pause(pause)
         wait = min(wait * 2, 2.0)
 
 
-def _path(house: str, stream: str) -> str:
-    return f"/{quote(house, safe='')}/{quote(stream, safe='')}"
+def _may_say_again(call: Call, answer: Answer, refusal: StreamError) -> bool:
+    unheard = answer.status == 429 or isinstance(answer.error, httpx.ConnectError | httpx.ConnectTimeout)
+    return not refusal.permanent and (call.repeats or unheard)

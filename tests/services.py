@@ -93,7 +93,7 @@ class StreamServer:
     def stop(self) -> None:
         if not hasattr(self, "_server"):
             return
-        self._server.config.app.server.hang_up()
+        self._server.hang_up()
         self._server.should_exit = True
         self._thread.join()
 
