@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -12,8 +13,9 @@ from django.urls import path
 
 from streams.bell import ring
 from streams.door import HouseDoor
+from streams.opening import store_at
+from streams.owning import Owning
 from streams.server import StreamServer
-from streams.store import Store
 from threads.door import bits_on
 from threads.live import LiveThread
 
@@ -53,12 +55,20 @@ class Arbe:
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
         if settings.STREAMS_HERE:
-            self.streams = StreamServer(Store(settings.ARBE_VAR / "streams"), HouseDoor(bits_on), ring)
+            self.streams = stream_server(settings.ARBE_VAR / "streams")
+            await self.streams.store.ready()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if self.streams is not None:
             await self.streams.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def stream_server(folder: Path, *, long_poll: float = 20.0, sse: float = 60.0) -> StreamServer:
+    """The streams of houses, for whom their doors admit, and with the bell."""
+    door = HouseDoor(bits_on)
+    store = store_at(folder, settings.STREAMS_JETSTREAM, settings.STREAMS_JETSTREAM_CREDENTIALS)
+    return StreamServer(store, door, ring, long_poll=long_poll, sse=sse, address=settings.ARBE_URL, owning=Owning(door))
 
 
 def _has_token(scope: Any) -> bool:

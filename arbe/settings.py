@@ -9,11 +9,15 @@
 | DATABASE_URL | an administrator of a Postgres server: `up` makes arbe's roles and database there, and those three |
 | REDIS_URL | queues and bells |
 | STREAMS_URL | a Durable Streams server; by default our own, in the web process |
+| STREAMS_JETSTREAM | by commas, `nats://name:password@host:4222` or `tls://…`; for many machines |
+| STREAMS_JETSTREAM_CREDENTIALS | a credentials file of NATS for those |
 | ARBE_STREAMS_HERE | `no` where the web process does not hold the streams itself |
 | ARBE_URL | the address people type |
 | ARBE_SECRET_KEY, ARBE_STREAMS_KEY, ARBE_VAULT_KEY | keys; the vault's is 32 bytes, url-safe base64 |
+| ARBE_STREAMS_OLD_KEYS | keys that were replaced, by commas: the read links they signed go on, and nothing else |
 | ARBE_VAULT_KEY_FILE | or the file that holds the vault's key |
 | ARBE_VAULT_OLD_KEYS, ARBE_VAULT_OLD_KEYS_FILE | keys that still open what they sealed: by commas, or a line each |
+| ARBE_RAW_STREAMS | how many raw streams (`/v1/stream/HOUSE/raw.NAME`) a house may have (default 1000) |
 | ARBE_HOSTS | host names that are answered to, by commas (default: this machine's loopback names) |
 | ARBE_OIDC_ISSUER | an OpenID provider that people may come in by: its address; with the two below |
 | ARBE_OIDC_CLIENT_ID, ARBE_OIDC_CLIENT_SECRET | what arbe is called there, and how it shows that it is |
@@ -46,7 +50,11 @@ REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:1/0")
 ARBE_URL = env("ARBE_URL", "http://127.0.0.1:8000")
 STREAMS_URL = env("STREAMS_URL", ARBE_URL)
 STREAMS_HERE = env("ARBE_STREAMS_HERE", "yes") == "yes"  # `no` where another process serves them
+STREAMS_JETSTREAM = tuple(env("STREAMS_JETSTREAM").replace(",", " ").split())
+STREAMS_JETSTREAM_CREDENTIALS = env("STREAMS_JETSTREAM_CREDENTIALS")
 STREAMS_KEY = env("ARBE_STREAMS_KEY")
+STREAMS_OLD_KEYS = tuple(env("ARBE_STREAMS_OLD_KEYS").replace(",", " ").split())
+RAW_STREAMS = int(env("ARBE_RAW_STREAMS", "1000"))
 NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
 SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
 VAULT_KEY = env_or_file("ARBE_VAULT_KEY").strip()
