@@ -13,9 +13,9 @@ from django.urls import path
 
 from streams.bell import ring
 from streams.door import HouseDoor
-from streams.opening import store_at
 from streams.owning import Owning
-from streams.server import StreamServer
+from streams.serving.server import StreamServer
+from streams.storage.opening import store_at
 from threads.door import bits_on
 from threads.live import LiveThread
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import orjson
 
-from streams.log import Producer
+from streams.terms import Producer
 
 T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}

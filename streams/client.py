@@ -46,8 +46,8 @@ import httpx
 from streams import calls
 from streams.calls import Address, Answer, Appended, Attempts, Call, Fenced, Page, Pause, Steps, StreamError
 from streams.foreign import Foreign
-from streams.log import Producer
 from streams.ours import Ours, Speech
+from streams.terms import Producer
 
 # Seconds: a job waits for a server to come back; a page would rather say that nothing can be read right now.
 A_JOBS, A_PAGES = 30.0, 2.0

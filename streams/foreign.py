@@ -12,10 +12,10 @@ import orjson
 
 from streams.calls import JSON, Address, Appended, Call, NoSuchStream, Page, Steps, StreamError, to_append
 from streams.envelope import sealed
-from streams.known import Known, never_given_out, number_of, offset_of, signed
-from streams.log import Producer
+from streams.numbered import Numbered, never_given_out, number_of, offset_of, signed
 from streams.ours import to_delete, to_shut, to_wait
 from streams.refusals import Refusal
+from streams.terms import Producer
 from streams.wire import Caller
 
 STREAMS = 100  # whose ends are kept in memory
@@ -25,7 +25,7 @@ class Foreign:
     """Any server that speaks the protocol. Its offsets stay in here; everybody else is told numbers."""
 
     def __init__(self) -> None:
-        self._known: dict[Address, Known] = {}
+        self._known: dict[Address, Numbered] = {}
         self._lock = threading.Lock()
 
     def create(self, at: Address) -> Steps[None]:
@@ -52,7 +52,7 @@ class Foreign:
     def before(self, at: Address, offset: str, limit: int) -> Steps[Page]:
         known, number = yield from self._found(at, offset)
         if known.first and len(known.before(number, limit).events) < limit:
-            known = yield from self._reaching(at, Known(), number)
+            known = yield from self._reaching(at, Numbered(), number)
         return known.before(number, limit)
 
     def poll(self, at: Address, offset: str, cursor: str | None) -> Steps[Page]:
@@ -72,25 +72,25 @@ class Foreign:
         yield to_delete(at)
         self._forget(at)
 
-    def _found(self, at: Address, offset: str) -> Steps[tuple[Known, int]]:
+    def _found(self, at: Address, offset: str) -> Steps[tuple[Numbered, int]]:
         """What is known around an offset, and which number that is."""
-        known = self._known.get(at) or Known()
+        known = self._known.get(at) or Numbered()
         if offset == "now":
             while not known.up_to_date:
                 known = yield from self._more(at, known)
             return known, known.count
         number = number_of(offset)
-        known = yield from self._reaching(at, known if known.first <= number else Known(), number)
+        known = yield from self._reaching(at, known if known.first <= number else Numbered(), number)
         return known, number
 
-    def _reaching(self, at: Address, known: Known, number: int) -> Steps[Known]:
+    def _reaching(self, at: Address, known: Numbered, number: int) -> Steps[Numbered]:
         while known.count < number:
             if known.up_to_date:
                 raise never_given_out()
             known = yield from self._more(at, known)
         return known
 
-    def _more(self, at: Address, known: Known, call: Call | None = None) -> Steps[Known]:
+    def _more(self, at: Address, known: Numbered, call: Call | None = None) -> Steps[Numbered]:
         try:
             answer = yield call or Call("GET", at.path, query={"offset": known.end})
         except NoSuchStream:
@@ -100,7 +100,7 @@ class Foreign:
         self._keep(at, grown)
         return grown
 
-    def _keep(self, at: Address, known: Known) -> None:
+    def _keep(self, at: Address, known: Numbered) -> None:
         with self._lock:
             if at in self._known and known.count < self._known[at].count:
                 return  # somebody else has read further

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from streams.calls import JSON, Address, Appended, Call, Page, Steps, to_append
-from streams.log import Producer
+from streams.terms import Producer
 
 
 class Speech(Protocol):

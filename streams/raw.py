@@ -5,8 +5,8 @@ No stream of arbe's own has a dot in its id, so a raw stream is never taken for 
 
 import re
 
-from streams.log import media_type
 from streams.refusals import Malformed
+from streams.terms import media_type
 
 NAME = re.compile(r"raw\.[a-z0-9][a-z0-9._-]{0,59}", re.ASCII)
 NAMES = "`raw.` and a name in small letters and digits, with dots, dashes and underscores"

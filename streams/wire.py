@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from streams.log import Producer
 from streams.refusals import Malformed, Refusal, TooLarge
+from streams.terms import Producer
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

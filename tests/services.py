@@ -16,7 +16,8 @@ from redis import StrictRedis
 from arbe import roles
 from arbe.postgres import Postgres
 from arbe.redis_server import Redis
-from streams import alone, client
+from streams import client
+from streams.serving import alone
 
 
 def open_folder(prefix: str = "arbe-test-") -> Path:

@@ -37,12 +37,12 @@ CATCHERS = {
     "artifacts/repositories.py": "takes the folder away that has no row, and passes on",
     "artifacts/sources.py": "takes half a copy away, and passes on",
     "sandboxes/launch.py": "a copy of the warden must not live on",
-    "streams/exchange.py": "the edge of a request; its bug is answered 500 and logged",
-    "streams/server.py": "a lost ring costs a listener a moment; a lost append would cost the event",
-    "streams/committing.py": "nobody may be left waiting; a listener's bug is not the writer's",
-    "streams/writer.py": "whoever waits for the thread has to hear of it",
-    "streams/wakes.py": "gives back what could not be taken in, and passes on; a subscription must not end unseen",
-    "streams/subscribers.py": "forgets what was half made, and passes on",
+    "streams/serving/exchange.py": "the edge of a request; its bug is answered 500 and logged",
+    "streams/serving/server.py": "a lost ring costs a listener a moment; a lost append would cost the event",
+    "streams/storage/committing.py": "nobody may be left waiting; a listener's bug is not the writer's",
+    "streams/storage/own_thread.py": "whoever waits for the thread has to hear of it",
+    "streams/subscriptions/subscription.py": "gives back what was not taken in, and passes on; none may end unseen",
+    "streams/subscriptions/register.py": "forgets what was half made, and passes on",
     "threads/following.py": "the edge of a thread; what is not written down is taken over by the sweep",
     "threads/live.py": "the page connects again and reads on from where it is",
     "threads/rendering.py": "one event that cannot be shown must not take the page away",
@@ -84,7 +84,7 @@ def test_only_the_stream_client_knows_http():
     assert found(r"(?m)^(import|from) (httpx|requests|aiohttp)\b") == {
         "streams/calls.py",
         "streams/client.py",
-        "streams/webhooks.py",  # calls others, and reads no streams
+        "streams/subscriptions/webhooks.py",  # calls others, and reads no streams
     }
 
 

@@ -27,7 +27,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        server = subprocess.Popen([sys.executable, "-m", "streams.alone", folder, "--open", "--port", str(port)])
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streams.serving.alone", folder, "--open", "--port", str(port)]
+        )
         try:
             for number in range(given.streams):
                 create(port, f"/v1/stream/oak/bench{number}")

@@ -152,7 +152,7 @@ class Killing:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        words = [sys.executable, "-m", "streams.alone", self._folder, "--open", "--port", str(port)]
+        words = [sys.executable, "-m", "streams.serving.alone", self._folder, "--open", "--port", str(port)]
         server = subprocess.Popen([*words, "--journal-size", str(JOURNAL)], stderr=subprocess.DEVNULL)
         end = time.monotonic() + 30
         while True:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from streams.committing import JOURNAL_SIZE
-from streams.log import Append, Settings
-from streams.store import Store
+from streams.storage.committing import JOURNAL_SIZE
+from streams.storage.store import Store
+from streams.terms import Append, Settings
 
 JSON, BYTES = Settings("application/json"), Settings("application/octet-stream")
 
@@ -149,7 +149,7 @@ def slow_reader(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "streams.alone", folder, "--open", "--port", str(port)])
+    server = subprocess.Popen([sys.executable, "-m", "streams.serving.alone", folder, "--open", "--port", str(port)])
     try:
         url, kind = f"http://127.0.0.1:{port}/v1/stream/oak/log", {"Content-Type": "application/octet-stream"}
         with httpx.Client(timeout=60, transport=httpx.HTTPTransport(retries=20)) as http:

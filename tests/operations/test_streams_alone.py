@@ -16,7 +16,7 @@ from arbe.ports import free_port
 from arbe.up import CHECKOUT, MANAGE
 from houses.models import Token
 from houses.tenancy import inside
-from streams.store import Store
+from streams.storage.store import Store
 from threads.models import Thread
 
 KEY = "k" * 40

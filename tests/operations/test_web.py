@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from arbe.up import Place, Up
-from streams.store import Store
+from streams.storage.store import Store
 
 
 def test_a_web_process_whose_streams_cannot_be_opened_says_why_and_ends(tmp_path: Path):

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 
 from streams.refusals import Refusal
-from streams.server import StreamServer
-from streams.store import Store
+from streams.serving.server import StreamServer
+from streams.storage.store import Store
 from streams.wire import Caller
 
 

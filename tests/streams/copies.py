@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from streams.alone import Alone
-from streams.jetstream import OrderedLog
-from streams.replica import Replica
-from streams.server import StreamServer
-from streams.store import Store
+from streams.serving.alone import Alone
+from streams.serving.server import StreamServer
+from streams.storage.jetstream import OrderedLog
+from streams.storage.replica import Replica
+from streams.storage.store import Store
 from streams.wire import OpenDoor
 from tests.streams.stores import free_ports
 

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from threading import RLock
 
-from streams.store import Store
+from streams.storage.store import Store
 from tests.streams.model import Chance, Model, differences, misnamed, perform
 
 SIZES = {"journal_size": 1500, "segment_size": 400, "most_open": 4, "idle": 4}

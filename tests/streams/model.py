@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from streams.log import Append, Producer, Settings
 from streams.offsets import START, Offset
 from streams.refusals import Dropped, Refusal
+from streams.terms import Append, Producer, Settings
 
 TYPES = {"json": "application/json", "bytes": "application/octet-stream"}
 TTL = 100

@@ -55,7 +55,7 @@ class Server:
     def _command(self) -> list[str]:
         if self.kind == OURS:
             options = ["--open", "--port", str(self.port), "--long-poll", "1.5"]
-            return [sys.executable, "-m", "streams.alone", str(self.folder), *options]
+            return [sys.executable, "-m", "streams.serving.alone", str(self.folder), *options]
         return ["node", "serve.mjs", str(self.port), *([str(self.folder)] if self.kind == NODE_ON_DISK else [])]
 
     def _answers(self) -> bool:

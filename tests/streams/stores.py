@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from nats.js.errors import NotFoundError
 
-from streams.jetstream import FAILURES, NAME, OrderedLog
-from streams.log import Append, Settings
 from streams.offsets import START
-from streams.replica import Replica
-from streams.store import Store
+from streams.storage.jetstream import FAILURES, NAME, OrderedLog
+from streams.storage.replica import Replica
+from streams.storage.store import Store
+from streams.terms import Append, Settings
 
 JSON = Settings("application/json")
 BYTES = Settings("application/octet-stream")

@@ -11,8 +11,8 @@ import uvicorn
 
 from streams.door import HouseDoor
 from streams.owning import Owning
-from streams.server import StreamServer
-from streams.store import Store
+from streams.serving.server import StreamServer
+from streams.storage.store import Store
 from tests.streams.conftest import free_port
 from threads.door import bits_on
 

@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from streams.files import _key
-from streams.log import Append
 from streams.refusals import DiskFull, StorageFailed
-from streams.store import Store
+from streams.storage.files import _key
+from streams.storage.store import Store
+from streams.terms import Append
 from tests.streams.test_store import BYTES, JSON, made, one, told
 from tests.streams.test_store_torn import journal
 

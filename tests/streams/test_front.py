@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from arbe.ports import free_port
-from streams.front import MOST_HEAD, Front
+from streams.serving.front import MOST_HEAD, Front
 
 SAID = {}
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from streams.batch import AppendRequest
-from streams.jetstream import FAILURES, NAME, OrderedLog
-from streams.log import MOST_PRODUCERS, Append, Producer, Settings
 from streams.offsets import START, Offset
-from streams.opening import store_at
-from streams.ordering import pack, piece, unpack
 from streams.refusals import ProducerGap, Refusal, StorageFailed, TooLarge
-from streams.replica import CannotFollow, Replica
-from streams.store import Store
+from streams.storage.batch import AppendRequest
+from streams.storage.jetstream import FAILURES, NAME, OrderedLog
+from streams.storage.log import MOST_PRODUCERS
+from streams.storage.opening import store_at
+from streams.storage.ordering import pack, piece, unpack
+from streams.storage.replica import CannotFollow, Replica
+from streams.storage.store import Store
+from streams.terms import Append, Producer, Settings
 from tests.streams.copies import Copy
 from tests.streams.stores import JSON, Nats, all_of, made, nats, one, replica, same, told, two
 

@@ -17,9 +17,9 @@ from arbe import up
 from houses.giving import give
 from houses.models import Agent, Member, Token
 from houses.tenancy import inside
-from streams import alone
 from streams.links import LONGEST, Link, comes_with, read
 from streams.refusals import Refusal
+from streams.serving import alone
 from tests.streams.street import KEY, Street, running
 from threads.models import Thread
 

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from streams.log import Append, Producer, Settings
 from streams.offsets import START, Offset
 from streams.refusals import Malformed, NoStream, Refusal
-from streams.store import FolderInUse, Store
+from streams.storage.store import FolderInUse, Store
+from streams.terms import Append, Producer, Settings
 
 JSON = Settings("application/json")
 BYTES = Settings("application/octet-stream")

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from streams.log import Append, Producer, Settings
 from streams.offsets import START, Offset
 from streams.refusals import (
     AlreadyThere,
@@ -18,6 +17,7 @@ from streams.refusals import (
     StreamClosed,
     TailMoved,
 )
+from streams.terms import Append, Producer, Settings
 from tests.streams.stores import BYTES, JSON, all_of, made, nats, one, opened, store, told
 
 __all__ = ["nats", "opened", "store"]

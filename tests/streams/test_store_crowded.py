@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from streams.log import Append
 from streams.refusals import NoStream
-from streams.spans import Positions
-from streams.store import Store
+from streams.storage.spans import Positions
+from streams.storage.store import Store
+from streams.terms import Append
 from tests.streams.test_failing_disk import failing, settled
 from tests.streams.test_store import JSON, made, one, told
 

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from streams.files import FOLDERS
-from streams.log import Append, Settings
 from streams.offsets import START
 from streams.refusals import Dropped
-from streams.store import Store
-from streams.sweeping import Sweep
+from streams.storage.files import FOLDERS
+from streams.storage.store import Store
+from streams.storage.sweeping import Sweep
+from streams.terms import Append, Settings
 from tests.streams.test_failing_disk import settled
 from tests.streams.test_store import JSON, made, one
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streams.store import Store
+from streams.storage.store import Store
 from tests.streams.model import TTL, Chance, Model, Op, differences, kept, misnamed, perform, put_back
 from tests.streams.test_failing_disk import settled
 

@@ -3,10 +3,10 @@
 import os
 import shutil
 
-from streams.frames import frame, frames
-from streams.journal import DELETE, Change, batch
-from streams.log import Append, Producer
-from streams.store import Store
+from streams.storage.frames import frame, frames
+from streams.storage.journal import DELETE, Change, batch
+from streams.storage.store import Store
+from streams.terms import Append, Producer
 from tests.streams.test_store import BYTES, JSON, made, one, told
 
 

@@ -30,14 +30,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
-from streams import standing, webhooks
-from streams.kept import Kept
-from streams.log import Append, Settings
 from streams.refusals import Refusal
-from streams.store import Store
-from streams.subscribers import Subscribers
-from streams.subscriptions import Configuration, matches
-from streams.webhooks import Webhooks
+from streams.storage.store import Store
+from streams.subscriptions import progress as standing
+from streams.subscriptions import webhooks
+from streams.subscriptions.configuration import Configuration, matches
+from streams.subscriptions.mapping import StoredMapping
+from streams.subscriptions.register import Register
+from streams.subscriptions.webhooks import Webhooks
+from streams.terms import Append, Settings
 from tests.services import StreamServer
 from tests.streams.conftest import free_port
 
@@ -572,7 +573,7 @@ def test_a_server_that_is_killed_goes_on_with_what_it_had_to_tell(tmp_path, rece
 
 @contextmanager
 def alone(folder, port, http):
-    command = [sys.executable, "-m", "streams.alone", str(folder / "streams"), "--open", "--port", str(port)]
+    command = [sys.executable, "-m", "streams.serving.alone", str(folder / "streams"), "--open", "--port", str(port)]
     with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as process:
         try:
             until(lambda: is_up(http), 30)
@@ -648,22 +649,22 @@ def page(http, limit):
 
 async def test_what_is_kept_is_whole_whenever_the_writing_ends(tmp_path):
     store = Store(tmp_path)
-    kept = Kept(store, "__ds/x", most=4)
+    kept = StoredMapping(store, "__ds/x", most=4)
     for n in range(11):
         await kept.change({"n": n, f"{n % 3}": n, "odd": n if n % 2 else None})
-        again = Kept(store, "__ds/x")
+        again = StoredMapping(store, "__ds/x")
         await again.load()
         assert again.values == kept.values
         assert {name: value for name, value in again.values.items() if name == "n"} == {"n": n}
     # The end came after the new place was written, and before the old one went.
     for slot, told in ((0, {"": 1, "a": "old"}), (1, {"": 2, "a": "new"})):
         await store.create(f"__ds/y/{slot}", Settings("application/json"), Append([json.dumps(told).encode()]))
-    halfway = Kept(store, "__ds/y", most=2)
+    halfway = StoredMapping(store, "__ds/y", most=2)
     await halfway.load()
     assert halfway.values["a"] == "new"
     for n in range(5):
         await halfway.change({"a": n})
-    again, other = Kept(store, "__ds/y"), Kept(store, "__ds/y", most=1)
+    again, other = StoredMapping(store, "__ds/y"), StoredMapping(store, "__ds/y", most=1)
     await again.load()
     await other.load()
     assert again.values["a"] == 4
@@ -684,11 +685,11 @@ async def test_what_is_kept_is_whole_whenever_the_writing_ends(tmp_path):
 async def test_what_may_have_happened_is_looked_up_before_anything_else_does(tmp_path):
     """As after an append that was refused for a lost answer, and happened all the same."""
     store = Store(tmp_path)
-    everyone = Subscribers(store, Webhooks(True))
+    everyone = Register(store, Webhooks(True))
     await everyone.ready()
     told = {"type": "pull-wake", "streams": ["a"], "wake_stream": "w"}
     subscriber, _ = await everyone.make("pull", Configuration.read(told, is_open=True), "http://here")
-    behind = Kept(store, "__ds/subscriptions/pull")
+    behind = StoredMapping(store, "__ds/subscriptions/pull")
     await behind.load()
     await behind.change({"generation": 7})
     with pytest.raises(Refusal):

@@ -25,8 +25,8 @@ from houses.giving import give, withdraw
 from houses.models import Agent, Member, Token
 from houses.tenancy import inside
 from streams.bell import ring
-from streams.server import StreamServer
-from streams.store import Store
+from streams.serving.server import StreamServer
+from streams.storage.store import Store
 from streams.wire import OpenDoor
 from threads import live, watching
 from threads.frames import Recent

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from streams.alone import PORT, Alone, CannotServe, is_loopback, server
+from streams.serving.alone import PORT, Alone, CannotServe, is_loopback, server
 
 
 class Command(BaseCommand):

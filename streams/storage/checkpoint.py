@@ -1,0 +1,46 @@
+"""How far a store has come in an order of requests that is kept elsewhere, for several copies of it."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+from streams.storage.frames import frame, frames
+from streams.storage.journal import sync_folder
+
+_HEAD = struct.Struct("<Q")
+FILE = "place"
+
+
+class Checkpoint(NamedTuple):
+    """Every request up to `sequence` has been decided here; `told` is what whoever keeps the order has to remember."""
+
+    sequence: int = 0
+    told: bytes = b""
+
+    def pack(self) -> bytes:
+        return _HEAD.pack(self.sequence) + self.told
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Checkpoint:
+        (sequence,) = _HEAD.unpack_from(packed)
+        return cls(sequence, packed[_HEAD.size :])
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint:
+        """What the last flush left there; the beginning if nothing did."""
+        path = folder / FILE
+        found = next(frames(path.read_bytes()), None) if path.exists() else None
+        return cls.unpack(found[1]) if found else cls()
+
+    def write(self, folder: Path) -> None:
+        """Durably, before the journals go that told it; all or nothing."""
+        path = folder / FILE
+        with open(f"{path}.new", "wb") as file:
+            file.write(frame(self.pack()))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+        sync_folder(folder)
