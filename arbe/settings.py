@@ -9,8 +9,8 @@
 | DATABASE_URL | an administrator of a Postgres server: `up` makes arbe's roles and database there, and those three |
 | REDIS_URL | queues and bells |
 | STREAMS_URL | a Durable Streams server; by default our own, in the web process |
-| STREAMS_JETSTREAM | by commas, `nats://name:password@host:4222` or `tls://…`; for many machines |
-| STREAMS_JETSTREAM_CREDENTIALS | a credentials file of NATS for those |
+| STREAMS_JETSTREAM | NATS servers that order the streams of several machines: `nats://name:password@host:4222`, … |
+| STREAMS_JETSTREAM_CREDENTIALS | a credentials file of NATS for these |
 | ARBE_STREAMS_HERE | `no` where the web process does not hold the streams itself |
 | ARBE_URL | the address people type |
 | ARBE_SECRET_KEY, ARBE_STREAMS_KEY, ARBE_VAULT_KEY | keys; the vault's is 32 bytes, url-safe base64 |
