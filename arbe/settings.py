@@ -18,6 +18,7 @@
 | ARBE_VAULT_KEY_FILE | or the file that holds the vault's key |
 | ARBE_VAULT_OLD_KEYS, ARBE_VAULT_OLD_KEYS_FILE | keys that still open what they sealed: by commas, or a line each |
 | ARBE_RAW_STREAMS | how many raw streams (`/v1/stream/HOUSE/raw.NAME`) a house may have (default 1000) |
+| ARBE_STREAM_TAILS | how many tails of streams one credential may have open in one process (default 100) |
 | ARBE_HOSTS | host names that are answered to, by commas (default: this machine's loopback names) |
 | ARBE_OIDC_ISSUER | an OpenID provider that people may come in by: its address; with the two below |
 | ARBE_OIDC_CLIENT_ID, ARBE_OIDC_CLIENT_SECRET | what arbe is called there, and how it shows that it is |
@@ -55,6 +56,7 @@ STREAMS_JETSTREAM_CREDENTIALS = env("STREAMS_JETSTREAM_CREDENTIALS")
 STREAMS_KEY = env("ARBE_STREAMS_KEY")
 STREAMS_OLD_KEYS = tuple(env("ARBE_STREAMS_OLD_KEYS").replace(",", " ").split())
 RAW_STREAMS = int(env("ARBE_RAW_STREAMS", "1000"))
+STREAM_TAILS = int(env("ARBE_STREAM_TAILS", "100"))
 NO_KEY = "for checks alone, which sign nothing and open nothing: set ARBE_SECRET_KEY"
 SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
 VAULT_KEY = env_or_file("ARBE_VAULT_KEY").strip()

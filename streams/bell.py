@@ -1,8 +1,13 @@
 """The bell: the channel layer says that there is something new in a stream, never what."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+PARTING = 2.0  # seconds, at most, to leave a group; the layer forgets whoever is silent anyway
 
 
 def group_of(stream_id: str) -> str:
@@ -32,4 +37,7 @@ async def hear(stream_id: str, listening: Callable[[], None], heard: Callable[[s
         while True:
             heard((await layer.receive(channel))["upto"])
     finally:
-        await layer.group_discard(group_of(stream_id), channel)
+        # Whoever is cancelled must end, whatever the layer has to say to it.
+        with suppress(RedisError, OSError):
+            async with asyncio.timeout(PARTING):
+                await layer.group_discard(group_of(stream_id), channel)

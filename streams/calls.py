@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import orjson
 
+from streams.root import PREFIX
 from streams.terms import Producer
 
 T = TypeVar("T")
@@ -189,7 +190,7 @@ def connection(address: str, key: str) -> dict[str, Any]:
 def streams_under(url: str) -> str:
     """The address below which the streams of a server are; one without a path means the usual place."""
     address = url.rstrip("/")
-    return address if urlsplit(address).path else address + "/v1/stream"
+    return address if urlsplit(address).path else address + PREFIX.rstrip("/")
 
 
 def to_append(at: Address, body: bytes, producer: Producer | None) -> Call:

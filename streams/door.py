@@ -8,8 +8,8 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import NamedTuple
 from uuid import UUID
@@ -31,11 +31,14 @@ from streams import links
 from streams.bearers import bearers
 from streams.raw import is_raw
 from streams.refusals import NoStream, Refusal
-from streams.wire import Caller, Scope
+from streams.wire import Caller, Scope, Tails
 
 AGAIN = 0.5  # seconds for which an answer holds: revoked means closed, within twice that time
 STAYS = 5.0  # seconds after which somebody who did not ask again has gone
-KEY = re.compile(r"[a-z0-9]{8,64}")  # of a session: anything else is not one, and no question for the database
+# Of a session: anything else is not one, and no question for the database. Python's own reader of cookies takes time
+# that grows with the square of their length.
+KEY = re.compile(rb'"?([a-z0-9]{8,64})"?')
+LONGEST_COOKIES = 8 << 10  # bytes
 # The bits that agents have on streams of a house: (house, [(stream, agent)]) -> some of `rwx` for each.
 Bits = Callable[[str, Sequence[tuple[str, Agent]]], list[str]]
 
@@ -64,6 +67,7 @@ class HouseDoor:
 
     def __init__(self, bits: Bits = of_members) -> None:
         self._bits_on = bits
+        self.tails = Tails(settings.STREAM_TAILS)
         self._known: dict[tuple[str, Asked], tuple[float, str]] = {}
         self._staying: dict[str, dict[Asked, float]] = {}
         self._rounds: dict[str, asyncio.Task[None]] = {}
@@ -71,23 +75,31 @@ class HouseDoor:
     async def admit(self, scope: Scope) -> Caller:
         if links.comes_with(scope):  # then nothing else counts: what it shows may be kept for whoever has it
             return await self._by_link(scope)
+        known = await self.recognise(scope)
+        return known if known.internal else await self.let_in(known, str(scope.get("stream", "")), scope["method"])
+
+    async def recognise(self, scope: Scope) -> Caller:
+        """Who is there, by what they show; of what they may nothing is said yet. Refuses whoever shows nothing."""
         headers = dict(scope["headers"])
         sent = headers.get(b"authorization")
         bearer = None if sent is None else sent.decode("latin-1").removeprefix("Bearer ").strip()
         if bearer and settings.STREAMS_KEY and hmac.compare_digest(bearer.encode(), settings.STREAMS_KEY.encode()):
             return Caller(internal=True)
         try:
-            agent_id, credential = await _whose(bearer, headers.get(b"cookie", b"").decode("latin-1"), scope)
+            agent_id, credential = await _whose(bearer, _session_key(headers.get(b"cookie", b"")), scope)
         except Refused as refused:
             later = {"Retry-After": str(refused.retry_after)} if isinstance(refused, TooMany) else None
             raise Refusal(refused.status, refused.code, refused.detail, later) from refused
         if agent_id is None:
             raise Refusal(401, "unauthenticated", "Sign in, or send a token: Authorization: Bearer arbe_…")
-        house, stream = str(scope.get("house", "")), str(scope.get("stream", ""))
-        changes = scope["method"] == "POST" or (scope["method"] in ("PUT", "DELETE") and is_raw(stream))
+        return Caller(False, str(agent_id), str(scope.get("house", "")), credential)
+
+    async def let_in(self, known: Caller, stream: str, method: str) -> Caller:
+        """Somebody who was recognised, to a stream of the house they asked for. Refuses whoever may not."""
+        changes = method == "POST" or (method in ("PUT", "DELETE") and is_raw(stream))
         bit = W if changes else R
-        caller = Caller(False, str(agent_id), house, credential, stream, bit)
-        bits = await self._bits(caller, house) if house else ""
+        caller = replace(known, stream=stream, bit=bit)
+        bits = await self._bits(caller, known.house_id) if known.house_id else ""
         if R not in bits:
             raise NoStream("There is no such stream.")
         if bit not in bits:
@@ -169,7 +181,7 @@ def _held(house: str, those: list[Asked], bits: Bits) -> list[str]:
 
 
 @partial(database_sync_to_async, thread_sensitive=False)
-def _whose(bearer: str | None, cookie: str, scope: Scope) -> tuple[UUID | None, str]:
+def _whose(bearer: str | None, key: str, scope: Scope) -> tuple[UUID | None, str]:
     if bearer is not None:  # then the cookie does not count, not even beside an empty one: its origin was not looked at
         try:
             token = Token.objects.read(bearer)
@@ -182,17 +194,21 @@ def _whose(bearer: str | None, cookie: str, scope: Scope) -> tuple[UUID | None, 
         return token.agent_id, f"token {token.pk}"
     if scope["method"] not in ("GET", "HEAD"):  # a browser's cookie alone must not write: that is what forms are for
         return None, ""
-    key = _session_key(cookie)
     agent = _session_agent(key) if key else None
     return (agent.pk if agent else None), f"session {key}"
 
 
-def _session_key(cookie: str) -> str:
-    try:
-        morsel = SimpleCookie(cookie).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return ""
-    return morsel.value if morsel and KEY.fullmatch(morsel.value) else ""
+def _session_key(cookies: bytes) -> str:
+    """That of the last cookie of this name, as Django takes it."""
+    if len(cookies) > LONGEST_COOKIES:
+        raise Refusal(431, "too_large", f"Your cookies have more than {LONGEST_COOKIES >> 10} kB; delete some of them.")
+    found = b""
+    for cookie in cookies.split(b";"):
+        name, _, value = cookie.partition(b"=")
+        if name.strip() == settings.SESSION_COOKIE_NAME.encode():
+            found = value.strip()
+    key = KEY.fullmatch(found)
+    return key[1].decode() if key else ""
 
 
 def _session_agent(key: str) -> Agent | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from streams.jsontext import loaded
+from streams.jsontext import few
 from streams.refusals import Malformed, Refusal, TooLarge
 from streams.wire import Caller
 
@@ -16,13 +16,14 @@ CONTROL = re.compile(r"(signal|pi)\..*|agent_spawn|sandbox_resumed|(command|thre
 CUSTOM = re.compile(r"message|[a-z0-9]+(\.[a-z0-9_-]+)+")
 UNSTAMPED = "0" * 33  # the store writes the offset here, when it knows it
 LONGEST_MESSAGE = 256 * 1024  # bytes of UTF-8
+MOST_INSIDE, MOST_OUTSIDE = 10_000, 1_000  # events of one request: arbe's own, and anybody else's
 _INSIDE = {"type", "payload", "author_agent_id", "ts"}
 _OUTSIDE = {"type", "payload"}
 
 
 def sealed(body: bytes, stream_id: str, caller: Caller) -> list[bytes]:
     """The body's events in their envelopes, ready for the store to put in the offsets."""
-    events = loaded(body)
+    events = few(body, MOST_INSIDE if caller.internal else MOST_OUTSIDE)
     if not isinstance(events, list):
         events = [events]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

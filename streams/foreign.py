@@ -50,9 +50,9 @@ class Foreign:
         return page
 
     def before(self, at: Address, offset: str, limit: int) -> Steps[Page]:
-        known, number = yield from self._found(at, offset)
+        known, number = yield from self._found(at, offset, limit)
         if known.first and len(known.before(number, limit).events) < limit:
-            known = yield from self._reaching(at, Numbered(), number)
+            known = yield from self._reaching(at, Numbered(), number, limit)
         return known.before(number, limit)
 
     def poll(self, at: Address, offset: str, cursor: str | None) -> Steps[Page]:
@@ -72,22 +72,23 @@ class Foreign:
         yield to_delete(at)
         self._forget(at)
 
-    def _found(self, at: Address, offset: str) -> Steps[tuple[Numbered, int]]:
-        """What is known around an offset, and which number that is."""
+    def _found(self, at: Address, offset: str, least: int = 1) -> Steps[tuple[Numbered, int]]:
+        """What is known from an offset on, and of `least` events before it; and which number that is."""
         known = self._known.get(at) or Numbered()
         if offset == "now":
             while not known.up_to_date:
-                known = yield from self._more(at, known)
+                known = yield from self._more(at, known.trimmed(least))
             return known, known.count
         number = number_of(offset)
-        known = yield from self._reaching(at, known if known.first <= number else Numbered(), number)
+        known = yield from self._reaching(at, known if known.first <= number else Numbered(), number, least)
         return known, number
 
-    def _reaching(self, at: Address, known: Numbered, number: int) -> Steps[Numbered]:
+    def _reaching(self, at: Address, known: Numbered, number: int, least: int) -> Steps[Numbered]:
+        """What comes before is counted and let go of, all but `least` events."""
         while known.count < number:
             if known.up_to_date:
                 raise never_given_out()
-            known = yield from self._more(at, known)
+            known = yield from self._more(at, known.trimmed(least))
         return known
 
     def _more(self, at: Address, known: Numbered, call: Call | None = None) -> Steps[Numbered]:

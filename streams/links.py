@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from streams.refusals import Refusal
+from streams.root import PREFIX
 
 LONGEST = 30 * 24 * 3600  # seconds that a link may live
 VERSION = b"arbe read link 1"
@@ -45,12 +46,15 @@ class Link:
         if self.token:
             told["token"] = self.token
         path = f"{quote(self.house, safe='')}/{quote(self.stream, safe='')}"
-        return f"{origin}/v1/stream/{path}?{urlencode(sorted(told.items()))}"
+        return f"{origin}{PREFIX}{path}?{urlencode(sorted(told.items()))}"
 
 
 def comes_with(scope: MutableMapping[str, Any]) -> bool:
     """Whether a request brings a link, right or wrong. A socket never does: it shows more than the stream."""
-    return b"signature=" in scope.get("query_string", b"") and scope.get("type") == "http"
+    query: bytes = scope.get("query_string", b"")
+    if b"signature" not in query or scope.get("type") != "http":
+        return False
+    return any(part.partition(b"=")[0] == b"signature" for part in query.split(b"&"))
 
 
 def read(scope: MutableMapping[str, Any], keys: Iterable[str]) -> Link:

@@ -63,16 +63,20 @@ class Numbered:
 
     def remembered(self) -> Numbered:
         """As much of its end as is worth keeping; what may have come since is unknown, unless nothing can come."""
-        known = replace(self, up_to_date=self.closed)
-        if self.size <= KEPT or len(self.events) < 2:
-            return known
-        gone = len(self.events) - max(1, len(self.events) * KEPT // (2 * self.size))
+        return replace(self.trimmed(), up_to_date=self.closed)
+
+    def trimmed(self, least: int = 1) -> Numbered:
+        """Only its end, once there is too much of it: half of what may be kept, but `least` events."""
+        count = len(self.events)
+        gone = count - max(least, count * KEPT // (2 * self.size)) if self.size > KEPT else 0
+        if gone <= 0:
+            return self
         return replace(
-            known,
+            self,
             numbers=self.numbers[gone:],
             events=self.events[gone:],
             first=self.numbers[gone - 1],
-            size=self.size * (len(self.events) - gone) // len(self.events),
+            size=self.size * (count - gone) // count,
         )
 
     def after(self, number: int, limit: int | None) -> Page:

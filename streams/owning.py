@@ -43,6 +43,9 @@ class Owning:
         """What `make` answers, which makes the log; a row is there before. `is_there` says whether one has a log."""
         require_harmless(content_type)
         async with self._turn(caller.house_id):
+            if not await is_there(f"{caller.house_id}/{caller.stream}"):
+                # One that ended by itself was somebody's; whoever makes it anew owns it.
+                await _forget(caller, [caller.stream])
             is_new = await self._begin(caller, content_type, is_there)
             try:
                 return await make()

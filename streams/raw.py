@@ -17,6 +17,8 @@ _HARMLESS = re.compile(
     r"|audio/[a-z0-9.+-]+|video/[a-z0-9.+-]+|image/(png|jpeg|gif|webp|avif)",
     re.ASCII,
 )
+# Of two types in one header browsers believe the last: nothing is kept but what is known to mean nothing else.
+_PARAMETERS = re.compile(r'[^;,]+(;[ \t]*charset="?utf-8"?)?', re.ASCII | re.IGNORECASE)
 
 
 def is_raw(name: str) -> bool:
@@ -26,6 +28,8 @@ def is_raw(name: str) -> bool:
 
 def require_harmless(content_type: str) -> None:
     """Refuse what a browser would do something with."""
+    if not _PARAMETERS.fullmatch(content_type):
+        raise Malformed("Of parameters, the Content-Type of a raw stream has `charset=utf-8` or none.")
     if not _HARMLESS.fullmatch(media_type(content_type)):
         raise Malformed(
             "A raw stream holds bytes (application/octet-stream), text (text/plain, text/markdown, text/csv), JSON "

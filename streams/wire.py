@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import orjson
 
 from streams.refusals import Malformed, Refusal, TooLarge
+from streams.root import PREFIX
 from streams.terms import Producer
 
 Scope = MutableMapping[str, Any]
@@ -19,14 +22,17 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Ring = Callable[[str, str, str], Awaitable[None]]
 
-PREFIX = "/v1/stream/"
 MOST_BODY = 8 << 20
+MOST_SEALED = MOST_BODY + (512 << 10)  # bytes of a request's events in their envelopes
 MOST_MESSAGE = 1 << 20
+LONGEST_NAME = 256  # bytes of what is kept of a producer, or of a writer's place
+TAILS = 100  # that one credential may have open
 _NUMBER = re.compile(r"\d{1,16}", re.ASCII)
 _PRODUCER = (b"producer-id", b"producer-epoch", b"producer-seq")
 ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"sandbox; default-src 'none'"),  # what somebody wrote never runs as a page of ours
 )
 
 
@@ -43,8 +49,41 @@ class Caller:
     until: int = 0  # by a read link, which ends then (Unix seconds); 0 for everybody else
 
 
+class Tails:
+    """How many tails are open, by what their callers came in with; arbe itself has as many as it likes.
+
+    A read link may be in many hands: all who follow a stream by links of one maker have ten times as many together.
+    """
+
+    def __init__(self, most: int = TAILS) -> None:
+        self._most = most
+        self._open: Counter[tuple[str, str]] = Counter()
+
+    @contextmanager
+    def one_more(self, caller: Caller) -> Iterator[None]:
+        """As long as a tail is open. Refuses with 429 whoever has as many as they may."""
+        if caller.internal:
+            yield
+            return
+        by_link = bool(caller.until)
+        who = caller.credential, caller.stream if by_link else ""
+        most = 10 * self._most if by_link else self._most
+        if self._open[who] >= most:
+            detail = f"{most} tails are open already with what you came in by; close some, or ask without `live`."
+            raise Refusal(429, "too_many_tails", detail, {"Retry-After": "5"})
+        self._open[who] += 1
+        try:
+            yield
+        finally:
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+
 class Door(Protocol):
     """Decides who comes in. `scope["house"]` and `scope["stream"]` name what is asked for."""
+
+    tails: Tails
 
     async def admit(self, scope: Scope) -> Caller:
         """The caller, or a Refusal."""
@@ -57,6 +96,9 @@ class Door(Protocol):
 
 class OpenDoor:
     """Everybody is arbe itself: for tests, and for a server that only this machine can reach."""
+
+    def __init__(self) -> None:
+        self.tails = Tails()
 
     async def admit(self, scope: Scope) -> Caller:
         return Caller(internal=True)
@@ -79,9 +121,20 @@ class Request:
         raw = self.scope["query_string"].decode("latin-1")
         return parse_qs(raw, keep_blank_values=True) if raw else {}
 
+    @property
+    def source(self) -> str:
+        """The name of the stream that is to be forked, as it is asked for; empty if none is."""
+        return unquote((self.header(b"stream-forked-from") or "").partition("?")[0]).removeprefix(PREFIX)
+
     def header(self, name: bytes) -> str | None:
         found = self.headers.get(name)
         return None if found is None else found.decode("latin-1")
+
+    def short(self, name: bytes, called: str) -> str | None:
+        """A header that is kept with the stream, and must not fill it."""
+        if len(self.headers.get(name, b"")) > LONGEST_NAME:
+            raise Malformed(f"{called} has {LONGEST_NAME} bytes at most.")
+        return self.header(name)
 
     def says(self, name: bytes) -> bool:
         return self.headers.get(name, b"").strip().lower() == b"true"
@@ -121,7 +174,7 @@ class Request:
     def producer(self) -> Producer | None:
         if self.headers.keys().isdisjoint(_PRODUCER):
             return None
-        name, epoch, seq = map(self.header, _PRODUCER)
+        name, epoch, seq = self.short(_PRODUCER[0], "A Producer-Id"), *map(self.header, _PRODUCER[1:])
         if not name or epoch is None or seq is None:
             raise Malformed("Producer-Id, Producer-Epoch and Producer-Seq come together, and the id is not empty.")
         for text in (epoch, seq):

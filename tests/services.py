@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import uvicorn
 from psycopg import sql
 from redis import StrictRedis
 
@@ -88,15 +89,23 @@ class StreamServer:
         self._server = alone.server(str(self.folder), port=self.port, long_poll=2)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
+        wait_for(self._server, self._thread)
 
     def stop(self) -> None:
         if not hasattr(self, "_server"):
             return
         self._server.hang_up()
         self._server.should_exit = True
-        self._thread.join()
+        self._thread.join(20)
+
+
+def wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
+    """Until it serves, which it does soon or never."""
+    end = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server ended before it served"
+        assert time.monotonic() < end, "the server does not begin to serve"
+        time.sleep(0.005)
 
 
 def hang_up() -> None:

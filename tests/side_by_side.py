@@ -7,6 +7,8 @@ LONG = (
     "tests/acceptance/",
     "tests/pages/test_browser.py",
     "tests/streams/test_conformance.py",
+    "tests/streams/test_jetstream.py",
+    "tests/streams/test_crash.py",
     "tests/operations/test_migrations.py",
     "tests/operations/test_up.py",
     "tests/tenancy/test_addresses.py",

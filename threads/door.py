@@ -9,7 +9,7 @@ from houses.models import House
 from houses.rights import capped, held, right
 from houses.scopes import ALL, R, Scope, X
 from houses.tenancy import inside
-from streams.models import Stream
+from streams.raw import is_raw
 from threads.models import Thread
 
 AT_ONCE = 5000  # pairs of an agent and a stream that one question is about
@@ -17,7 +17,10 @@ Asked = list[tuple[str, Agent]]
 
 
 def bits_on(house_id: str, asked: Sequence[tuple[str, Agent]]) -> list[str]:
-    """Each agent's bits on the stream beside; none on one of which nobody knows any more what it tells."""
+    """Each agent's bits on the stream beside; none on one of which nobody knows what it tells.
+
+    What the house keeps in raw streams is the house's, and not for a run, whose token is for its own thread.
+    """
     with inside(house_id):
         streams = {stream for stream, _ in asked}
         threads = Thread.objects.filter(stream_id__in=streams).only("pk", "house_id", "stream_id")
@@ -27,8 +30,11 @@ def bits_on(house_id: str, asked: Sequence[tuple[str, Agent]]) -> list[str]:
         places = sorted(range(len(asked)), key=lambda place: asked[place][0])
         some = [asked[place] for place in places]
         found = dict(zip(places, (bits for part in _portions(some) for bits in _bits(part, told)), strict=True))
-        signals, orphans = _of_the_house(others)
-    return [_limited(found[place], stream in signals, stream in orphans) for place, (stream, _) in enumerate(asked)]
+        signals = _signals(others)
+    return [
+        found[place] if stream not in others else _of_the_house(found[place], agent, stream, stream in signals)
+        for place, (stream, agent) in enumerate(asked)
+    ]
 
 
 def _bits(asked: Asked, told: dict[str, Scope]) -> list[str]:
@@ -58,17 +64,16 @@ def _portions(asked: Asked) -> Iterator[Asked]:
         yield part
 
 
-def _of_the_house(streams: set[str]) -> tuple[set[str], set[str]]:
-    """Of the streams that no thread tells in: those of signals, and those that told of something that has gone."""
+def _signals(streams: set[str]) -> set[str]:
+    """Those of them in which the system speaks."""
     if not streams:
-        return set(), set()
-    signals = House.objects.filter(signals_stream_id__in=streams).values_list("signals_stream_id", flat=True)
-    # The bytes that a house keeps have no row; a row without a thread told of one that has gone.
-    rows = Stream.objects.filter(pk__in=streams).values_list("pk", flat=True)
-    return {str(one) for one in signals}, set(rows)
+        return set()
+    rows = House.objects.filter(signals_stream_id__in=streams).values_list("signals_stream_id", flat=True)
+    return {str(one) for one in rows}
 
 
-def _limited(bits: str, is_signals: bool, is_orphan: bool) -> str:
+def _of_the_house(bits: str, agent: Agent, stream: str, is_signals: bool) -> str:
+    """Of an agent's bits on the house, those on a stream of it that is no thread's."""
     if is_signals:  # there the system speaks and nobody else, of every thread: for whoever manages the house
         return R if X in bits else ""
-    return "" if is_orphan else bits
+    return bits if is_raw(stream) and not agent.within else ""

@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import orjson
 from channels.db import database_sync_to_async
@@ -14,6 +13,7 @@ from houses.agents import Agent
 from houses.rights import held
 from houses.scopes import R
 from houses.tenancy import inside
+from streams.bearers import bearers
 from streams.client import Page
 from threads.models import Thread
 from threads.rendering import CHILD, fragment, with_names
@@ -40,24 +40,27 @@ class Frame:
     async def of(cls, house_id: str, page: Page) -> "Frame":
         return cls(house_id, await _rendered(page.events, house_id), is_last=page.up_to_date)
 
-    async def text_for(self, agent_id: str, everybody: Callable[[], Iterable[str]]) -> str:
-        """The frame for one agent. Where it holds names, `everybody` who is going to ask is asked about at once."""
+    async def text_for(self, credential: str, everybody: Callable[[], Iterable[str]]) -> str:
+        """The frame for whoever came in with that. Where it holds names, `everybody` who will ask is asked about too.
+
+        A run's token may know fewer names than the agent it speaks for, so credentials are asked about, not agents.
+        """
         if self._plain:
             return self._plain
         async with self._asking:
-            if agent_id not in self._texts:
-                self._texts = await self._with_names({agent_id, *everybody()})
+            if credential not in self._texts:
+                self._texts = await self._with_names({credential, *everybody()})
                 asyncio.get_running_loop().call_later(NAMES_HOLD, self._texts.clear)
-            return self._texts[agent_id]
+            return self._texts[credential]
 
-    async def _with_names(self, agent_ids: set[str]) -> dict[str, str]:
-        known = await _known_to(agent_ids, self._wanted, self._house_id)
+    async def _with_names(self, credentials: set[str]) -> dict[str, str]:
+        known = await _known_to(credentials, self._wanted, self._house_id)
         texts: dict[frozenset[tuple[str, str]], str] = {}
         for names in known.values():
             key = frozenset(names.items())
             if key not in texts:
                 texts[key] = _encoded([event | {"html": _named(event["html"], names)} for event in self._events])
-        return {agent_id: texts[frozenset(names.items())] for agent_id, names in known.items()}
+        return {credential: texts[frozenset(names.items())] for credential, names in known.items()}
 
 
 class Recent:
@@ -93,13 +96,22 @@ def _rendered(events: list[dict[str, Any]], house_id: str) -> list[dict[str, str
 
 
 @partial(database_sync_to_async, thread_sensitive=False)
-def _known_to(agent_ids: set[str], wanted: set[str], house_id: str) -> dict[str, Names]:
-    """The names of those of these threads that each of these agents may read."""
+def _known_to(credentials: set[str], wanted: set[str], house_id: str) -> dict[str, Names]:
+    """The names of those of these threads that may be read with each of these credentials; none if it holds no more."""
+    agents = bearers(house_id, credentials)
     with inside(house_id):
         names = dict(Thread.objects.filter(pk__in=wanted).exclude(name=None).values_list("pk", "name"))
-        agents = [Agent(pk=UUID(agent_id)) for agent_id in agent_ids]
-        found = held(agents, [Thread(pk=thread_id, house_id=house_id) for thread_id in names])
+        scopes = [Thread(pk=thread_id, house_id=house_id) for thread_id in names]
+        # One question for all, and one for each run.
+        found = held({agent.pk: Agent(pk=agent.pk) for agent in agents.values() if not agent.within}.values(), scopes)
+        runs = {credential: held([agent], scopes) for credential, agent in agents.items() if agent.within}
     return {
-        str(agent.pk): {pk: name or "" for pk, name in names.items() if R in found[agent.pk, pk].bits}
-        for agent in agents
+        credential: {
+            pk: name or ""
+            for pk, name in names.items()
+            if R in runs.get(credential, found)[agents[credential].pk, pk].bits
+        }
+        if credential in agents
+        else {}
+        for credential in credentials
     }

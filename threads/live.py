@@ -44,15 +44,14 @@ class LiveThread(AsyncWebsocketConsumer):
         query = dict(part.split("=", 1) for part in asked.split("&") if "=" in part)
         self.house_id, cursor = where["house"], query.get("after", NOTHING)
         plain = ID.fullmatch(self.house_id) and ID.fullmatch(where["thread"]) and SEQ.fullmatch(cursor)
-        stream_id = await _stream_of(self.house_id, where["thread"]) if plain else None
-        caller = await self._caller(stream_id) if stream_id else None
-        if caller is None or stream_id is None:
+        caller = await self._caller(where["thread"]) if plain else None
+        if caller is None:
             await self.accept()  # a browser learns a close code only from a socket that was open
             await self.close(NOT_YOURS)
             return
         self.caller = caller
         async with contextlib.AsyncExitStack() as leaving:
-            self.watched = await leaving.enter_async_context(hall.watching(self.house_id, stream_id))
+            self.watched = await leaving.enter_async_context(hall.watching(self.house_id, caller.stream))
             if cursor == "now":  # settled before the socket is open: whatever happens from then on is seen
                 cursor = self.watched.tail or NOTHING  # rather too much than too little
             await self.accept()
@@ -92,10 +91,9 @@ class LiveThread(AsyncWebsocketConsumer):
             await self._bye(TRY_AGAIN)
 
     async def _send_from(self, cursor: str) -> None:
-        agent_id = str(self.caller.agent_id)
         await door.still(self.caller, self.house_id)  # asked about with all the others from now on
         async for frame in self.watched.frames(cursor):
-            text = await frame.text_for(agent_id, self.watched.agents)
+            text = await frame.text_for(self.caller.credential, self.watched.credentials)
             if not await door.still(self.caller, self.house_id, since=time.monotonic() - HOLDS):
                 await self._bye(GONE)
                 return
@@ -105,12 +103,14 @@ class LiveThread(AsyncWebsocketConsumer):
         with contextlib.suppress(OSError, RuntimeError):  # the other side has gone already
             await self.close(code)
 
-    async def _caller(self, stream_id: str) -> Caller | None:
+    async def _caller(self, thread_id: str) -> Caller | None:
+        """Whoever may look on. Nobody unknown learns how long it takes to find out that there is no such thread."""
         try:
-            caller = await door.admit({**self.scope, "method": "GET", "house": self.house_id, "stream": stream_id})
+            known = await door.recognise({**self.scope, "method": "GET", "house": self.house_id})
+            stream_id = None if known.internal else await _stream_of(self.house_id, thread_id)
+            return await door.let_in(known, stream_id, "GET") if stream_id else None
         except Refusal:
             return None
-        return None if caller.internal else caller
 
 
 @partial(database_sync_to_async, thread_sensitive=False)

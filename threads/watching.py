@@ -104,7 +104,10 @@ class Hall:
             houses = defaultdict(list)
             for watched in self._watched.values():
                 houses[watched.house_id].append(watched)
-            await asyncio.gather(*(self._ask_about(house_id, all_of_it) for house_id, all_of_it in houses.items()))
+            asking = [self._ask_about(house_id, all_of_it) for house_id, all_of_it in houses.items()]
+            for failed in await asyncio.gather(*asking, return_exceptions=True):
+                if isinstance(failed, Exception):  # this one must go on asking: nobody else puts anybody out
+                    logger.error("whoever may look on could not be told so", exc_info=failed)
 
     async def _ask_about(self, house_id: str, watched: "list[Watched]") -> None:
         since = time.monotonic()
@@ -142,8 +145,8 @@ class Watched:
         finally:
             self.watchers.discard(watcher)
 
-    def agents(self) -> set[str]:
-        return {str(watcher.caller.agent_id) for watcher in self.watchers}
+    def credentials(self) -> set[str]:
+        return {watcher.caller.credential for watcher in self.watchers}
 
     async def frames(self, cursor: str) -> AsyncIterator[Frame]:
         """Everything after the cursor, as it comes."""
@@ -185,6 +188,8 @@ class Watched:
             try:
                 await hear(self.stream_id, self._listening.set, self._heard)
             except (RedisError, OSError) as error:
+                if (own := asyncio.current_task()) and own.cancelling():  # it came in place of the cancellation
+                    raise asyncio.CancelledError from error
                 logger.debug("no bell is heard, stream %s is looked at instead: %s", self.stream_id, error)
             await asyncio.sleep(LOOK)
 

@@ -8,6 +8,8 @@ Operators say `manage.py streams`.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import gc
 import ipaddress
 import signal
 import socket
@@ -20,10 +22,11 @@ from types import FrameType
 
 import uvicorn
 
+from streams.root import PREFIX
 from streams.serving.front import Front
 from streams.serving.server import StreamServer
 from streams.storage.committing import JOURNAL_SIZE
-from streams.storage.store import FolderInUse, Store
+from streams.storage.store import FolderRefused, Store
 from streams.wire import OpenDoor, Receive, Scope, Send
 
 PORT = 4437  # the protocol's own
@@ -41,6 +44,7 @@ class Alone(uvicorn.Server):
         self.streams: StreamServer | None = None
         self.when_open: Callable[[], None] | None = None
         self._make = make
+        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(
             uvicorn.Config(
                 self._answer,
@@ -58,8 +62,9 @@ class Alone(uvicorn.Server):
         )
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        self.streams = self._make()
+        self.streams, self._loop = self._make(), asyncio.get_running_loop()
         try:
+            await self.streams.store.ready()
             if self.when_open:
                 self.when_open()
             await super().serve(sockets)
@@ -75,18 +80,26 @@ class Alone(uvicorn.Server):
         except OSError as error:
             why = (error.strerror or str(error)).partition(" (")[0]
             raise CannotServe(f"Nobody can listen on port {port} of {host}: {why}.") from error
-        where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/v1/stream/"
-        self.when_open = lambda: say(sentence.format(where=where))
+        where = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}{PREFIX}"
+
+        def opened() -> None:
+            _collect_less()
+            say(sentence.format(where=where))
+
+        self.when_open = opened
         with listening:
             try:
                 self.run([listening])
-            except FolderInUse as error:
+            except FolderRefused as error:
                 raise CannotServe(str(error)) from error
 
     def hang_up(self) -> None:
-        """Uvicorn waits for open connections before it stops; a tail must be told that this is the end."""
-        if self.streams:
-            self.streams.hang_up()
+        """Uvicorn waits for open connections before it stops; a tail must be told that this is the end.
+
+        From any thread, and as often as one likes.
+        """
+        if self.streams and self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.streams.hang_up)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.hang_up()
@@ -108,6 +121,13 @@ class Alone(uvicorn.Server):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.streams is not None
         await self.streams(scope, receive, send)
+
+
+def _collect_less() -> None:
+    """What is there now stays; looking through all of it for garbage again and again held requests up by half a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 1000)
 
 
 def server(

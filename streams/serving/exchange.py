@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from streams.serving.front import Front
 
 log = logging.getLogger("uvicorn.error")
+_CLOSE = b"connection: close\r\n"
 _BODILESS = (204, 304)
+TAKING = 60.0  # seconds in which a client takes something of what is written to it
 _BROKEN = {"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]}
 
 
@@ -25,6 +27,7 @@ class Exchange:
         "_front",
         "_head",
         "_is_chunked",
+        "_is_old",
         "_is_told",
         "_left",
         "_scope",
@@ -42,10 +45,17 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self._body: bytes | bytearray = b""
         self._is_told = False  # that the body has ended
-        self._expects_word = (b"expect", b"100-continue") in scope["headers"]
+        self._is_old = scope["http_version"] != "1.1"
+        self._expects_word = not self._is_old and (b"expect", b"100-continue") in scope["headers"]
         self._waiter: asyncio.Future[None] | None = None
         self._head: bytes | None = None  # written with the first bytes of the body, and then empty
-        self._is_chunked, self._left = False, 0  # bytes of the body that were announced and are still to come
+        self._is_chunked = False
+        self._left: int | None = 0  # bytes of the body that were announced and are still to come
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of the answer may be written."""
+        return self._head is not None
 
     # What the connection tells.
 
@@ -79,7 +89,9 @@ class Exchange:
     async def run(self) -> None:
         try:
             await self._front.app(self._scope, self.receive, self.send)
-            if not self.is_done and not self.gone:
+            if self._front.flow.write_paused and not self.is_done and not self.gone:
+                self._front.part(1)  # it had enough of a client that takes nothing
+            elif not self.is_done and not self.gone:
                 raise RuntimeError("The application ended before its answer did.")
         except Exception:
             # The last who could: a bug in one request must not take the connection's others unanswered with it.
@@ -104,37 +116,52 @@ class Exchange:
 
     async def send(self, message: dict[str, Any]) -> None:
         if self._front.flow.write_paused and not self.gone:
-            await self._front.flow.drain()
+            await self._taken()
         if self.gone:
             return
         if self._head is None:
             self._head = self._begun(message)
         elif self.is_done:
             raise RuntimeError("The answer is complete already.")
+        elif message["type"] != "http.response.body":
+            raise RuntimeError("An answer has one status.")
         else:
             self._write(message.get("body", b""), message.get("more_body", False))
+
+    async def _taken(self) -> None:
+        try:
+            async with asyncio.timeout(TAKING):
+                await self._front.flow.drain()
+        except TimeoutError:
+            self._front.transport.abort()
+            self.leave()
 
     def _begun(self, message: dict[str, Any]) -> bytes:
         """The head of the answer."""
         if message["type"] != "http.response.start":
             raise RuntimeError("An answer begins with its status.")
-        self._expects_word = False
         status, length = message["status"], None
+        # Where not, what is still to come would be read for nothing.
+        self.keep_alive &= self.is_whole or not (status == 413 or self._expects_word)
+        self._expects_word = False
         parts = [_status_line(status), *_fixed(self._front.state.default_headers)]
         for name, value in message["headers"]:
             if name == b"content-length":
                 length = int(value)
             parts.append(b"%b: %b\r\n" % (name, value))
+        if _CLOSE in parts:
+            parts.remove(_CLOSE)
+            self.keep_alive = False
         is_bodiless = status in _BODILESS or self._scope["method"] == "HEAD"
-        if is_chunked := length is None and not is_bodiless:
+        if is_chunked := length is None and not is_bodiless and not self._is_old:
             parts.append(b"transfer-encoding: chunked\r\n")
         if not self.keep_alive:
-            parts.append(b"connection: close\r\n")
+            parts.append(_CLOSE)
         head = b"".join(parts)
         # One line per part, and no other way to begin one: nothing that came from outside makes a header of its own.
         if head.count(b"\n") != len(parts) or head.count(b"\r") != len(parts):
             raise RuntimeError("A header may not hold a line break.")
-        self._is_chunked, self._left = is_chunked, 0 if is_bodiless else length or 0
+        self._is_chunked, self._left = is_chunked, 0 if is_bodiless else length
         return head + b"\r\n"
 
     def _write(self, body: bytes, more: bool) -> None:
@@ -143,7 +170,7 @@ class Exchange:
         elif self._is_chunked:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             body = body if more else body + b"0\r\n\r\n"
-        else:
+        elif self._left is not None:  # else the end of the connection is the end of the answer
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("The answer is not as long as it said.")
@@ -154,9 +181,7 @@ class Exchange:
         if not more:
             self.is_done = True
             self._wake()
-            if not self.keep_alive:
-                self._front.transport.close()
-            self._front.answered()
+            self._front.answered(self)
 
     async def _break_off(self) -> None:
         if self.gone or self.is_done:
@@ -166,7 +191,7 @@ class Exchange:
             await self.send(_BROKEN)
             await self.send({"type": "http.response.body"})
         else:
-            self._front.transport.close()
+            self._front.part(1)
 
 
 @lru_cache(600)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from streams.offsets import Offset
-from streams.refusals import Malformed, NoStream, Refusal
+from streams.raw import is_raw
+from streams.refusals import Gone, Malformed, Refusal
 from streams.serving.following import Follower, event_control, event_data
 from streams.storage.log import StreamLog
 from streams.storage.store import Page, Store
@@ -27,11 +31,32 @@ class Reading:
     def __init__(self, store: Store, door: Door, *, long_poll: float, sse: float) -> None:
         self._store, self._door = store, door
         self._long_poll, self._sse = long_poll, sse
-        self._followers: set[Follower] = set()
+        self._followers: dict[StreamLog, set[Follower]] = {}
+        self._frames: dict[StreamLog, tuple[object, Encoded]] = {}  # what was last encoded for those who follow it
+        self._is_ending = False
 
     def hang_up(self) -> None:
-        for follower in self._followers:
+        """End whoever follows now; who comes later is answered, and not kept."""
+        self._is_ending = True
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.end()
+
+    @contextmanager
+    def _follows(self, request: Request, caller: Caller, stream: StreamLog) -> Iterator[Follower]:
+        follower = Follower(self._store, stream, request, caller, self._door)
+        followers = self._followers.setdefault(stream, set())
+        followers.add(follower)
+        if self._is_ending:
             follower.end()
+        try:
+            yield follower
+        finally:
+            follower.leave()
+            followers.discard(follower)
+            if not followers:
+                del self._followers[stream]
+                self._frames.pop(stream, None)
 
     async def answer(self, request: Request, caller: Caller, send: Send) -> None:
         stream = await self._store.get(request.name)
@@ -48,10 +73,10 @@ class Reading:
             await self._page(request, caller, stream, start, send, from_now=given == "now")
         elif given is None:
             raise Malformed("Following a stream begins at an offset.")
-        elif live == "long-poll":
-            await self._poll(request, caller, stream, start, send)
-        elif live == "sse":
-            await self._events(request, caller, stream, start, send)
+        elif live in ("long-poll", "sse"):
+            follow = self._poll if live == "long-poll" else self._events
+            with self._door.tails.one_more(caller):
+                await follow(request, caller, stream, start, send)
         else:
             raise Malformed("The parameter live is long-poll or sse.")
 
@@ -70,9 +95,9 @@ class Reading:
     async def _events_from(self, stream: StreamLog, at: Offset, mark: str) -> Encoded:
         """Read and encoded once for all who are at the same place, which at the tail everybody is."""
         key = at, stream.tail, stream.closed, mark
-        if stream.frame and stream.frame[0] == key:
-            shared: Encoded = stream.frame[1]
-            return shared
+        shared = self._frames.get(stream)
+        if shared and shared[0] == key:
+            return shared[1]
         page = await self._store.read(stream, at)
         parts = []
         if page.start != page.end:
@@ -80,7 +105,7 @@ class Reading:
         parts.append(event_control(page, None if page.closed else mark))
         made = Encoded(page.end, page.closed, b"".join(parts))
         if page.up_to_date and len(made.encoded) < SHARED:
-            stream.frame = key, made
+            self._frames[stream] = key, made
         return made
 
     async def _head(self, stream: StreamLog, send: Send) -> None:
@@ -94,7 +119,9 @@ class Reading:
         if stream.settings.enveloped:
             headers["Arbe-Envelope"] = "true"
         headers |= lifetime(stream.settings)
-        await answer(send, 200, headers)
+        lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": [*lines, *ALWAYS]})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _before(self, request: Request, stream: StreamLog, send: Send) -> None:
         if not stream.settings.is_json:
@@ -114,65 +141,60 @@ class Reading:
         if from_now:
             headers["Cache-Control"] = "no-store"
         else:
-            headers["Cache-Control"] = _caching(page, caller)
-            headers["ETag"] = tag = _tag(stream, page)
-            if _matches(request, tag):
-                await answer(send, 304, {"ETag": tag, "Cache-Control": headers["Cache-Control"]})
-                return
-        await answer(send, 200, headers, body(stream, page))
+            headers |= {"ETag": _tag(stream, page), "Cache-Control": _caching(page, caller)}
+        await _show(request, send, headers, body(stream, page))
 
     async def _poll(self, request: Request, caller: Caller, stream: StreamLog, start: Offset, send: Send) -> None:
-        follower = Follower(stream, request, caller, self._door)
-        self._followers.add(follower)
-        try:
+        with self._follows(request, caller, stream) as follower:
             await follower.wait_beyond(start, self._long_poll)
-        finally:
-            self._followers.discard(follower)
-            follower.leave()
         if not follower.is_welcome:
             raise Refusal(403, "revoked", "You may no longer follow this stream.")
+        if stream.is_soft_deleted:
+            raise Gone("The stream was deleted.")
         page = await self._store.read(stream, start, request.number("limit", MOST_MESSAGES))
         headers = page_headers(stream, page)
         if not page.closed:
             headers["Stream-Cursor"] = cursor(request)
+        if self._is_ending:
+            headers["Connection"] = "close"  # the next server is at the end of another one
         if page.start == page.end:
             del headers["Content-Type"]
             await answer(send, 204, headers | {"Cache-Control": "no-store"})
             return
         headers |= {"ETag": _tag(stream, page), "Cache-Control": _caching(page, caller)}
-        if _matches(request, headers["ETag"]):
-            await answer(send, 304, {"ETag": headers["ETag"]})
-            return
-        await answer(send, 200, headers, body(stream, page))
+        await _show(request, send, headers, body(stream, page))
 
     async def _events(self, request: Request, caller: Caller, stream: StreamLog, start: Offset, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
         if not _is_text(stream):
             headers.append((b"stream-sse-data-encoding", b"base64"))
+        if self._is_ending:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, *ALWAYS]})
-        follower = Follower(stream, request, caller, self._door)
-        self._followers.add(follower)
-        try:
-            await self._pour(request, stream, start, send, follower)
-        except NoStream:
-            pass  # it was deleted while somebody followed it; the end of the response says so
-        finally:
-            self._followers.discard(follower)
-            follower.leave()
-        await send({"type": "http.response.body", "body": b""})
+        with self._follows(request, caller, stream) as follower:
+            try:
+                is_over = await self._pour(request, stream, start, send, follower)
+            except Refusal:
+                # It was deleted, or cannot be read: the end of the answer says so, and who asks again is told why.
+                is_over = True
+        if is_over:  # else the client has not taken what was sent, and the end would wait for that
+            await send({"type": "http.response.body", "body": b""})
 
-    async def _pour(self, request: Request, stream: StreamLog, at: Offset, send: Send, follower: Follower) -> None:
-        """Everything from `at` on, as it comes, until the stream ends, the caller leaves or the minute is over."""
-        deadline = time.monotonic() + self._sse
+    async def _pour(self, request: Request, stream: StreamLog, at: Offset, send: Send, follower: Follower) -> bool:
+        """Everything from `at` on, as it comes, until the stream ends, the caller leaves or the minute is over.
+
+        False when the follower had to be cut off.
+        """
+        now = asyncio.get_running_loop().time
+        follower.until = now() + self._sse
         while True:
             self._store.touch(stream)
             page = await self._events_from(stream, at, cursor(request))
-            await send({"type": "http.response.body", "body": page.encoded, "more_body": True})
-            at, left = page.end, deadline - time.monotonic()
-            if page.closed or left <= 0:
-                return
-            if not await follower.wait_beyond(at, min(left, self._long_poll)):
-                return
+            if not await follower.pour(send, {"type": "http.response.body", "body": page.encoded, "more_body": True}):
+                return False
+            at, left = page.end, follower.until - now()
+            if page.closed or left <= 0 or not await follower.wait_beyond(at, min(left, self._long_poll)):
+                return True
 
 
 class Encoded(NamedTuple):
@@ -181,6 +203,15 @@ class Encoded(NamedTuple):
     end: Offset
     closed: bool
     encoded: bytes
+
+
+async def _show(request: Request, send: Send, headers: dict[str, str], body: bytes) -> None:
+    """A page, or that it is the one the caller has."""
+    if "ETag" in headers and _matches(request, headers["ETag"]):
+        kept = {name: value for name, value in headers.items() if not name.startswith("Content-")}
+        await answer(send, 304, kept)
+    else:
+        await answer(send, 200, headers, body)
 
 
 def lifetime(settings: Settings) -> dict[str, str]:
@@ -200,6 +231,8 @@ def page_headers(stream: StreamLog, page: Page) -> dict[str, str]:
         headers["Stream-Up-To-Date"] = "true"
     if page.closed:
         headers["Stream-Closed"] = "true"
+    if is_raw(stream.name.rpartition("/")[2]):  # what somebody brought is a file to keep, and no page of ours
+        headers["Content-Disposition"] = "attachment"
     return headers
 
 
@@ -217,12 +250,16 @@ def _is_text(stream: StreamLog) -> bool:
 
 
 def _tag(stream: StreamLog, page: Page) -> str:
-    return f'"{stream.settings.incarnation}:{page.start}:{page.end}{":c" if page.closed else ""}"'
+    """Names all that an answer tells: the same bytes are another answer once they are not the last ones any more."""
+    reaches = ":c" if page.closed else ":u" if page.up_to_date else ""
+    return f'"{stream.settings.incarnation}:{page.start}:{page.end}{reaches}"'
 
 
 def _matches(request: Request, tag: str) -> bool:
     given = request.header(b"if-none-match")
-    return given is not None and (given.strip() == "*" or tag in [each.strip() for each in given.split(",")])
+    if given is None:
+        return False
+    return given.strip() == "*" or tag in [each.strip().removeprefix("W/") for each in given.split(",")]
 
 
 def _caching(page: Page, caller: Caller) -> str:

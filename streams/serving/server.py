@@ -12,10 +12,11 @@ import asyncio
 import logging
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from streams import links
 from streams.refusals import NoStream, Refusal
+from streams.root import PREFIX
 from streams.serving.reading import Reading
 from streams.serving.writing import Writing
 from streams.storage.log import StreamLog
@@ -23,7 +24,7 @@ from streams.storage.store import Store
 from streams.storage.sweeping import Sweep
 from streams.subscriptions.addresses import Addresses
 from streams.subscriptions.configuration import is_reserved
-from streams.wire import ALWAYS, PREFIX, Door, Receive, Request, Ring, Scope, Send, answer, refuse
+from streams.wire import ALWAYS, Door, Receive, Request, Ring, Scope, Send, answer, refuse
 
 if TYPE_CHECKING:
     from streams.owning import Owning  # which brings Django along, and a server alone does without
@@ -42,8 +43,10 @@ _EXPOSED = (
     b"stream-up-to-date, stream-closed, stream-cursor, etag, location, "
     b"producer-epoch, producer-seq, producer-expected-seq, producer-received-seq, stream-sse-data-encoding"
 )
+# Who asks decides what they see: no cache may take one's page for another's.
+_BEHIND_A_DOOR = (*ALWAYS, (b"vary", b"Authorization, Cookie"))
 _ANYWHERE = (
-    ALWAYS[0],
+    *(line for line in ALWAYS if line[0] != b"cross-origin-resource-policy"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", _EXPOSED),
@@ -80,16 +83,18 @@ class StreamServer:
         if scope["type"] != "http":
             raise RuntimeError("The stream server answers HTTP only.")
         if links.comes_with(scope):
-            send = _to_anywhere(send, _OF_LINKS)
+            send = _with(send, _ANYWHERE + _OF_LINKS)
         elif self._public:
-            send = _to_anywhere(send)
+            send = _with(send, _ANYWHERE)
+        elif scope["method"] in ("GET", "HEAD"):
+            send = _with(send, _BEHIND_A_DOOR)
         try:
             await self._serve(scope, receive, send)
         except Refusal as refusal:
             await refuse(send, refusal, bodiless=scope["method"] == "HEAD")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
+        path = _path(scope)
         name = path[len(PREFIX) :]
         if not path.startswith(PREFIX) or not name or len(name) > 512 or not name.isprintable():
             raise NoStream("There is no stream at this address.")
@@ -98,7 +103,7 @@ class StreamServer:
             await answer(send, 204, _PREFLIGHT)
             return
         # Nor may a fork show what is kept under reserved names.
-        if is_reserved(name) or is_reserved(_source(request)):
+        if is_reserved(name) or is_reserved(request.source):
             await self._subscribing.answer(request, send)
         else:
             await self._serve_stream(request, scope, send)
@@ -157,15 +162,24 @@ class Bell:
             del self._tasks[stream]
 
 
-def _source(request: Request) -> str:
-    return unquote(request.header(b"stream-forked-from") or "").removeprefix(PREFIX)
+def _path(scope: Scope) -> str:
+    """Raises `NoStream` for what is no UTF-8: servers put U+FFFD there, and two addresses would be one."""
+    path: str = scope["path"]
+    if "\ufffd" not in path:
+        return path
+    try:
+        return unquote_to_bytes(scope["raw_path"].partition(b"?")[0]).decode()
+    except UnicodeDecodeError as error:
+        raise NoStream("There is no stream at this address.") from error
 
 
-def _to_anywhere(send: Send, also: tuple[tuple[bytes, bytes], ...] = ()) -> Send:
+def _with(send: Send, lines: tuple[tuple[bytes, bytes], ...]) -> Send:
+    """Sends answers with these lines for those of `ALWAYS`."""
+
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             own = message["headers"][: -len(ALWAYS)]  # which are last in every answer
-            message["headers"] = [*own, *_ANYWHERE, *also]
+            message["headers"] = [*own, *lines]
         await send(message)
 
     return sending

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
 
 from houses.measures import APPEND_SECONDS, APPENDS
 from streams import jsontext
@@ -15,18 +15,22 @@ from streams.envelope import sealed
 from streams.offsets import Offset
 from streams.raw import NAMES, is_raw
 from streams.refusals import Malformed, Refusal, TooLarge, WrongType
+from streams.root import PREFIX
 from streams.serving.reading import lifetime
 from streams.storage.log import StreamLog
 from streams.storage.store import Store
 from streams.terms import Append, Appended, Settings, media_type
-from streams.wire import MOST_MESSAGE, PREFIX, Caller, Request, Send, answer
+from streams.wire import MOST_MESSAGE, MOST_SEALED, Caller, Request, Send, answer
 
 if TYPE_CHECKING:
     from streams.owning import Owning  # which brings Django along, and a server alone does without
 
 _WHOLE = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_TYPE = re.compile(r"[!#$%&'*+.^_`|~\w-]+/[!#$%&'*+.^_`|~\w-]+[ \t]*(;[\t -~]*)?", re.ASCII)
+_WORD = r"[!#$%&'*+.^_`|~\w-]+"
+# No comma and no semicolon in a value: what comes behind one, some would take for another type.
+_VALUE = rf'({_WORD}|"[\t !#-+\--:<-\[\]-~]*")'
+_TYPE = re.compile(rf"{_WORD}/{_WORD}([ \t]*;[ \t]*{_WORD}={_VALUE})*", re.ASCII)
 
 
 class Writing:
@@ -64,8 +68,9 @@ class Writing:
         body = await request.body()
         stream = await self._store.get(request.name)
         append = self._parse(request, caller, stream, body)
-        with APPEND_SECONDS.time():
-            done = await self._store.append(stream, append)
+        began = perf_counter()
+        done = await self._store.append(stream, append)
+        APPEND_SECONDS.observe(perf_counter() - began)
         APPENDS.inc()
         headers = {"Stream-Next-Offset": str(done.next)}
         if done.closed:
@@ -99,7 +104,7 @@ class Writing:
         return self._owning
 
     def _parse(self, request: Request, caller: Caller, stream: StreamLog, body: bytes) -> Append:
-        close, sequence = request.says(b"stream-closed"), request.header(b"stream-seq")
+        close, sequence = request.says(b"stream-closed"), request.short(b"stream-seq", "A Stream-Seq")
         # One member must not end the log of a thread, nor stand in for another writer of it.
         may = caller.internal or is_raw(request.stream) or not (close or sequence is not None)
         _allow(may, "close this stream, or number its appends")
@@ -125,6 +130,8 @@ class Writing:
 def _messages(body: bytes, settings: Settings, request: Request, caller: Caller) -> list[bytes]:
     if settings.enveloped:
         found = sealed(body, request.stream, caller)
+        if sum(map(len, found)) > MOST_SEALED:
+            raise TooLarge(f"In their envelopes these events have more than {MOST_SEALED / (1 << 20)} MB; send fewer.")
     elif settings.is_json:
         found = jsontext.messages(body)
     else:
@@ -148,8 +155,7 @@ def _origin(request: Request) -> Origin | None:
         if sub is not None or at is not None:
             raise Malformed("Stream-Fork-Offset and Stream-Fork-Sub-Offset go with Stream-Forked-From.")
         return None
-    name = unquote(source.partition("?")[0]).removeprefix(PREFIX)
-    if not source.startswith(PREFIX) or not name:
+    if not source.startswith(PREFIX) or not request.source:
         raise Malformed(f"Stream-Forked-From is the path of a stream: {PREFIX}…")
     offset = None if at is None else Offset.parse(at)
     if at is not None and offset is None:
@@ -158,7 +164,7 @@ def _origin(request: Request) -> Origin | None:
         raise Malformed("Stream-Fork-Sub-Offset is a whole number.")
     if int(sub or 0) and at is None:
         raise Malformed("A Stream-Fork-Sub-Offset goes with a Stream-Fork-Offset.")
-    return Origin(name, offset, int(sub or 0))
+    return Origin(request.source, offset, int(sub or 0))
 
 
 def _settings(request: Request, origin: Origin | None) -> Settings:

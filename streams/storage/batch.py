@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from streams.offsets import START, Offset
-from streams.refusals import AlreadyThere, Gone, Malformed, NoStream, Refusal
+from streams.refusals import AlreadyThere, DiskFull, Gone, Malformed, NoStream, Refusal, StorageFailed
 from streams.storage.checkpoint import Checkpoint
+from streams.storage.disk import FULL
 from streams.storage.draft import Draft
 from streams.storage.journal import DELETE, PLACE, WRITE, Change, batch
 from streams.storage.log import StreamLog
 from streams.terms import Append, Appended, Settings
 
+log = logging.getLogger(__name__)
 Find = Callable[[str], StreamLog | None]
 MOST = 16 << 20  # bytes of one batch, after which the next begins
 
@@ -66,11 +69,14 @@ class Batch:
             if source.is_soft_deleted and not source.references:
                 self.remove(source)
 
-    def gather(self, requests: list[Request]) -> list[Request]:
-        """Decide each of them; those that would make the batch too large come back."""
+    def gather(self, requests: list[Request], *, apart: bool = False) -> list[Request]:
+        """Decide each of them; those that would make the batch too large come back.
+
+        With `apart` deletions, which make room, share no batch with anything else.
+        """
         size = 0
         for number, request in enumerate(requests):
-            if size > MOST:
+            if size > MOST or (apart and request.makes_room != requests[0].makes_room):
                 return requests[number:]
             if request.future.cancelled():
                 continue
@@ -87,6 +93,11 @@ class Batch:
         """Each that changes; one that was replaced before the one that replaces it."""
         return [draft for draft in [*self.replaced, *self.drafts.values()] if draft.is_changed]
 
+    @property
+    def makes_room(self) -> bool:
+        """Whether it is nothing but that streams go."""
+        return any(draft.deleted for draft in self.touched) and not any(map(any, (each.data for each in self.touched)))
+
     def pack(self) -> bytes:
         for draft in self.touched:
             draft.seal()
@@ -98,10 +109,16 @@ class Batch:
             if not future.done():
                 future.set_result(answer)
 
-    def fail(self, error: Exception) -> None:
+    def refuse(self, error: OSError) -> None:
+        """Nobody gets what was asked for, because the disk said that."""
+        log.error("A batch of appends could not be written: %s", error)
         for future, _ in self.answers:
-            if not future.done():
-                future.set_exception(error)
+            if future.done():
+                continue
+            if error.errno in FULL:
+                future.set_exception(DiskFull("The disk is full; nothing was added. Reading goes on."))
+            else:
+                future.set_exception(StorageFailed("The disk failed; nothing was acknowledged."))
 
 
 def changes(draft: Draft) -> Iterable[Change]:
@@ -118,6 +135,7 @@ class Request:
 
     __slots__ = ("future", "held", "is_ordered", "name", "now", "place")
     size = 100  # bytes, roughly
+    makes_room = False
 
     def __init__(self, name: str, now: float) -> None:
         self.name, self.now = name, now
@@ -191,6 +209,7 @@ class DeleteRequest(Request):
     """Of the stream of that incarnation; if `expired`, only where its time is over."""
 
     __slots__ = ("expired", "incarnation")
+    makes_room = True
 
     def __init__(self, name: str, incarnation: str, now: float, expired: bool = False) -> None:
         super().__init__(name, now)

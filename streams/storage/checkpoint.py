@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from streams.storage.disk import replace_durably
 from streams.storage.frames import frame, frames
-from streams.storage.journal import sync_folder
 
 _HEAD = struct.Struct("<Q")
 FILE = "place"
@@ -37,10 +36,4 @@ class Checkpoint(NamedTuple):
 
     def write(self, folder: Path) -> None:
         """Durably, before the journals go that told it; all or nothing."""
-        path = folder / FILE
-        with open(f"{path}.new", "wb") as file:
-            file.write(frame(self.pack()))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
-        sync_folder(folder)
+        replace_durably(folder / FILE, frame(self.pack()))

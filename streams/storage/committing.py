@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from streams.refusals import DiskFull, StorageFailed
 from streams.storage import flushing
 from streams.storage.batch import Batch, Request
 from streams.storage.checkpoint import Checkpoint
+from streams.storage.disk import FULL
 from streams.storage.files import StreamFiles
 from streams.storage.flushing import Job, Recovery
 from streams.storage.journal import Journal, files, replay
@@ -37,7 +37,6 @@ MOST_JOURNALS = 4  # as much may wait in memory to be flushed; then appends wait
 AGAIN = 5.0  # seconds after a flush that failed
 QUICK = 0.0005  # seconds that the last sync took
 SMALL = 1 << 16  # bytes
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Commits:
@@ -55,6 +54,7 @@ class Commits:
         self.place = Checkpoint.read(folder)
         self._recover(folder)
         self._journal = Journal(folder)
+        self._is_full = False  # the disk, when it was last asked to take more
         self._not_before = 0.0  # no flush before that time
         self._failure: OSError | None = self._journal.trouble  # of the last flush
         self._queue: list[Request] = []
@@ -79,10 +79,14 @@ class Commits:
         """Whether files of that name are an earlier stream's, on their way out."""
         return name in self._removed or name in self._removing
 
-    async def close(self) -> None:
+    async def settle(self) -> None:
+        """Wait until what was asked for is answered and no flush is under way."""
         while self._committing or self._flushing:
             await asyncio.wait([task for task in (self._committing, self._flushing) if task])
             await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        await self.settle()
         jobs, removed = self._take()
         try:
             older = files(self._journal.folder)
@@ -115,30 +119,35 @@ class Commits:
             if self._flushing:
                 await asyncio.wait([self._flushing])
         batch = Batch(self._logs.get)
-        self._queue[:0] = batch.gather(requests)
+        self._queue[:0] = batch.gather(requests, apart=self._is_full)
         if batch.touched:
             try:
-                await self._write(batch.pack(), is_small=len(batch.answers) == 1)
+                await self._write(batch)
             except OSError as error:
-                _refuse(batch, error)
+                self._is_full = self._is_full or error.errno in FULL
+                batch.refuse(error)
                 return
             self._publish(batch)
             self.place = batch.place or self.place
+        # Writers first: whoever waits for an answer does not wait until a hundred followers have been written to.
         batch.answer()
-        if self._is_long or self._failure:
+        self._wake(batch)
+        if self._is_long or self._failure or (self._is_full and self._removed):
             await self._flush()
 
-    async def _write(self, payload: bytes, *, is_small: bool) -> None:
+    async def _write(self, batch: Batch) -> None:
         """On return all of it is on disk; on an error none of it is."""
         if self._is_hindered and self._failure:
             raise self._failure
+        payload, makes_room = batch.pack(), batch.makes_room
         if not payload:
             return  # what was born in this batch has gone in it as well
-        if is_small and self._journal.took < QUICK and len(payload) < SMALL:
+        if len(batch.answers) == 1 and self._journal.took < QUICK and len(payload) < SMALL:
             # Nobody else waits, and handing it to a thread and back takes as long as the disk does.
-            self._journal.append(payload)
+            self._journal.append(payload, makes_room=makes_room)
         else:
-            await self._writer.do(partial(self._journal.append, payload))
+            await self._writer.do(partial(self._journal.append, payload, makes_room=makes_room))
+        self._is_full = self._is_full and makes_room
 
     @property
     def _is_hindered(self) -> bool:
@@ -167,6 +176,8 @@ class Commits:
             else:
                 self.dirty[stream.name] = stream
                 self._logs.add(stream)
+
+    def _wake(self, batch: Batch) -> None:
         for draft in batch.touched:
             draft.log.wake()
             self._tell(draft.log)
@@ -277,11 +288,3 @@ async def _a_few_at_once(things: list[T]) -> AsyncIterator[T]:
         if number % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         yield thing
-
-
-def _refuse(batch: Batch, error: OSError) -> None:
-    log.error("A batch of appends could not be written: %s", error)
-    if error.errno in FULL:
-        batch.fail(DiskFull("The disk is full; nothing was added. Reading goes on."))
-    else:
-        batch.fail(StorageFailed("The disk failed; nothing was acknowledged."))

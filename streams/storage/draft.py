@@ -17,7 +17,7 @@ from streams.refusals import (
     TailMoved,
 )
 from streams.storage.frames import IndexEntry
-from streams.storage.log import MOST_PRODUCERS, StreamLog
+from streams.storage.log import MOST_PRODUCERS, StreamLog, remember
 from streams.terms import Append, Appended, Producer
 
 # An enveloped message begins with {"seq":" and has the server's offset there, of fixed width.
@@ -40,10 +40,6 @@ class Draft:
         self._parts: list[tuple[Offset, list[bytes], dict[str, Any]]] = []
         self._producers: dict[str, tuple[int, int]] = {}
         self._is_all = False  # whether those are all that are known, not only those of this batch
-
-    @property
-    def is_birth(self) -> bool:
-        return self.log.number == 0
 
     def take(self, append: Append, now: float) -> Appended:
         """Judge a request, and write it down when it may happen. Raises a Refusal."""
@@ -119,14 +115,11 @@ class Draft:
         self._write(append.messages, state)
 
     def _remember(self, producer: Producer) -> None:
-        """As the stream will, which forgets the one that was silent longest: where batches end makes no difference."""
-        self._producers.pop(producer.id, None)
-        self._producers[producer.id] = producer.epoch, producer.seq
-        if not self._is_all and len(self._producers) + len(self.log.producers) > MOST_PRODUCERS:
+        """As the stream will: where batches end makes no difference to who is forgotten."""
+        if not self._is_all and len(self._producers) + len(self.log.producers) >= MOST_PRODUCERS:
             older = {name: told for name, told in self.log.producers.items() if name not in self._producers}
             self._producers, self._is_all = older | self._producers, True
-        if self._is_all and len(self._producers) > MOST_PRODUCERS:
-            del self._producers[next(iter(self._producers))]
+        remember(self._producers, producer)
 
     def _write(self, messages: list[bytes], state: dict[str, Any]) -> None:
         before, settings = self.tail, self.log.settings

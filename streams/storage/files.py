@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 
 from streams.offsets import Offset
-from streams.storage.journal import sync_folder, write_fully
+from streams.storage.disk import replace_durably, sync_folder, write_fully
 
 INDEX, DATA = "index", "data"
 _ROW = struct.Struct("<QQ")
@@ -45,17 +45,19 @@ class StreamFiles:
         return os.path.exists(self.path(name, INDEX)) or os.path.exists(self._list(name))
 
     def size(self, name: str, part: str, segment: int) -> int:
+        """Bytes of that file, synced or not; 0 where there is none."""
         try:
             return os.path.getsize(self.path(name, part, segment))
         except FileNotFoundError:
             return 0
 
     def read(self, name: str, part: str, segment: int, at: int, length: int) -> bytes:
+        """`length` bytes from byte `at` on, fewer at the end. Raises `FileNotFoundError` for a part that is gone."""
         with self._using(self.path(name, part, segment)) as file:
             return os.pread(file, length, at)
 
     def write(self, name: str, part: str, segment: int, at: int, blob: bytes) -> str:
-        """From `at` on, and nothing behind it; the path, for it to be synced."""
+        """From byte `at` on, and nothing behind it; the path, for it to be synced. Raises `OSError`, half done."""
         path = self.path(name, part, segment)
         with self._using(path, os.O_RDWR | os.O_CREAT) as file:
             if os.fstat(file).st_size > at:
@@ -74,13 +76,7 @@ class StreamFiles:
 
     def list_starts(self, name: str, starts: list[Offset]) -> None:
         """Durably; all or none."""
-        path = self._list(name)
-        with open(f"{path}.new", "wb") as file:
-            file.write(b"".join([_ROW.pack(*start) for start in starts]))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
-        sync_folder(os.path.dirname(path))
+        replace_durably(self._list(name), b"".join([_ROW.pack(*start) for start in starts]))
 
     def remove(self, name: str) -> None:
         """Every file of a stream; its being gone is not synced."""

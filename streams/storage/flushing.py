@@ -125,9 +125,8 @@ class Recovery:
         begun = at = 0
         for end, entry in entries(change.entries):
             stream = self._stream(change.name, entry)
-            length = sum(entry.lengths)
+            length = entry.stored(stream is not None and stream.is_json)
             if stream is not None:
-                length += len(entry.lengths) if stream.is_json else 0
                 stream.adopt(entry)
                 stream.recent.add(entry, change.entries[begun:end], change.data[at : at + length])
             begun, at = end, at + length

@@ -11,48 +11,44 @@ from streams.storage.spans import Spans
 from streams.terms import Fork, Settings
 
 
-class Forking:
-    """Settles where a fork begins, and what it has to copy because it begins within a message."""
+async def forked(
+    spans: Spans, source: StreamLog, asked: Settings, at: Offset, sub: int
+) -> tuple[Settings, list[bytes]]:
+    """The settings of a fork at that place, and what it has to copy because it begins within a message.
 
-    def __init__(self, spans: Spans, source: StreamLog) -> None:
-        self._spans, self._source = spans, source
-        self.borrowed: list[bytes] = []
+    Raises `Malformed` for a place that is not in the source, `WrongType` for another type.
+    """
+    origin = source.settings
+    if asked.content_type and asked.base_type != origin.base_type:
+        raise WrongType(f"The stream to fork from holds {origin.base_type}.")
+    if not await _is_there(spans, source, at):
+        raise Malformed("The stream to fork from does not have that offset.")
+    at, borrowed = await _beyond(spans, source, at, sub) if sub else (at, [])
+    is_mortal = asked.is_mortal
+    settings = replace(
+        asked,
+        content_type=asked.content_type or origin.content_type,
+        enveloped=origin.enveloped,
+        fork=Fork(source.name, origin.incarnation, *at, sub),
+        ttl=asked.ttl if is_mortal else origin.ttl,
+        expires_at=asked.expires_at if is_mortal else origin.expires_at,
+    )
+    return settings, borrowed
 
-    async def settings(self, asked: Settings, at: Offset, sub: int) -> Settings:
-        """Those of the fork. Raises `Malformed` for a place that is not in the source, `WrongType` for another type."""
-        source = self._source.settings
-        if asked.content_type and asked.base_type != source.base_type:
-            raise WrongType(f"The stream to fork from holds {source.base_type}.")
-        if not await self._is_there(at):
-            raise Malformed("The stream to fork from does not have that offset.")
-        if sub:
-            at = await self._beyond(at, sub)
-        forked = replace(
-            asked,
-            content_type=asked.content_type or source.content_type,
-            enveloped=source.enveloped,
-            fork=Fork(self._source.name, source.incarnation, *at, sub),
-        )
-        if asked.ttl is None and asked.expires_at is None:
-            forked = replace(forked, ttl=source.ttl, expires_at=source.expires_at)
-        return forked
 
-    async def _is_there(self, at: Offset) -> bool:
-        try:
-            return await self._spans.holds(self._source, at)
-        except Dropped:
-            return False
+async def _is_there(spans: Spans, source: StreamLog, at: Offset) -> bool:
+    try:
+        return await spans.holds(source, at)
+    except Dropped:
+        return False
 
-    async def _beyond(self, at: Offset, sub: int) -> Offset:
-        source = self._source
-        if source.is_json:
-            if at.messages + sub > source.tail.messages:
-                raise Malformed("The sub-offset goes beyond the end of the stream.")
-            return await self._spans.at(source, at.messages + sub)
-        message, end = await self._spans.forward(source, at, 1, 1)
-        if sub > len(message):
-            raise Malformed("The sub-offset goes beyond the next message of the stream.")
-        if sub == len(message):
-            return end
-        self.borrowed = [message[:sub]]
-        return at
+
+async def _beyond(spans: Spans, source: StreamLog, at: Offset, sub: int) -> tuple[Offset, list[bytes]]:
+    if source.is_json:
+        if at.messages + sub > source.tail.messages:
+            raise Malformed("The sub-offset goes beyond the end of the stream.")
+        return await spans.at(source, at.messages + sub), []
+    message, end = await spans.forward(source, at, 1, 1)
+    if sub > len(message):
+        raise Malformed("The sub-offset goes beyond the next message of the stream.")
+    return (end, []) if sub == len(message) else (at, [message[:sub]])

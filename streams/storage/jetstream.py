@@ -15,11 +15,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import nats
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
+
+from streams.storage.connection import Connection
 
 log = logging.getLogger(__name__)
 NAME, SUBJECT = "ARBE", "arbe.proposals"
@@ -66,7 +67,7 @@ class OrderedLog:
 
     def __init__(self, addresses: Sequence[str], credentials: str | None = None) -> None:
         self._addresses, self._credentials = list(addresses), credentials
-        self._nats = Client()
+        self._nats = Connection()
         self._js: JetStreamContext | None = None
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._complaint = ""

@@ -18,6 +18,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import NamedTuple
 
+from streams.storage.disk import FULL, sync_folder, write_fully
 from streams.storage.frames import frame, frames
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,14 @@ _HEAD = struct.Struct("<BHII")  # kind, bytes of the name, of the entries, of th
 WRITE, DELETE, PLACE = 1, 2, 3
 _NAME = re.compile(r"\d{16}\.[0-9a-f]{16}")  # the number of the file and the mark of its batches
 AHEAD = 1 << 20  # bytes
+RESERVE = 1 << 16  # bytes of them, for what makes room on a disk that is full
 
 
 class Change(NamedTuple):
-    """One change of one stream: its new index entries with their data, or that it is gone.
+    """One change of one stream: its new index entries with their data (`WRITE`), or that it is gone (`DELETE`).
 
-    Or, of no stream, how far this store has come in an order of requests that is kept elsewhere.
+    Or, of no stream, how far this store has come in an order of requests that is kept elsewhere (`PLACE`): then
+    `entries` is a packed checkpoint. `name` has at most 65,535 bytes.
     """
 
     kind: int
@@ -46,10 +49,12 @@ class Change(NamedTuple):
 
 
 def batch(changes: list[Change]) -> bytes:
+    """The changes one behind the other, as the journal takes them in one frame."""
     return b"".join([change.pack() for change in changes])
 
 
 def unbatch(payload: bytes) -> Iterator[Change]:
+    """The changes of a batch whose frame was sound, in their order."""
     at = 0
     while at < len(payload):
         kind, named, indexed, size = _HEAD.unpack_from(payload, at)
@@ -80,17 +85,16 @@ class Journal:
             log.error("No journal could be begun; streams can be read, and not written: %s", error)
             self.trouble = error
 
-    def append(self, payload: bytes) -> None:
-        """On return the batch is on disk; on an error none of it is."""
+    def append(self, payload: bytes, *, makes_room: bool = False) -> None:
+        """On return the batch is on disk; on an error none of it is. On a full disk, one that makes room may fit."""
         if self.trouble:
             raise OSError(self.trouble.errno, "the journal failed earlier")
         blob, began = self._mark + frame(payload), time.monotonic()
         try:
-            if self.size + len(blob) <= self._filled:
+            if self.size + len(blob) + (0 if makes_room else RESERVE) <= self._filled:
                 write_fully(self._file, blob, self.size)
             else:
-                write_fully(self._file, blob + bytes(AHEAD), self.size)
-                self._filled = self.size + len(blob) + AHEAD
+                self._extend(blob, makes_room)
         except OSError:
             self._cut()
             raise
@@ -107,6 +111,17 @@ class Journal:
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
+
+    def _extend(self, blob: bytes, makes_room: bool) -> None:
+        try:
+            write_fully(self._file, blob + bytes(AHEAD), self.size)
+            self._filled = self.size + len(blob) + AHEAD
+        except OSError as error:
+            if not makes_room or error.errno not in FULL:
+                raise
+            self._cut()  # the room of the zeros is enough for it
+            write_fully(self._file, blob, self.size)
+            self._filled = self.size + len(blob)
 
     def _cut(self) -> None:
         try:
@@ -173,17 +188,3 @@ def _damaged(path: Path, raw: bytes, mark: bytes, at: int) -> int:
         return len(raw)
     log.error("The journal %s is damaged between %d and %d; what stood there is lost.", path.name, at, following)
     return following
-
-
-def write_fully(file: int, blob: bytes, at: int) -> None:
-    done = os.pwrite(file, blob, at)
-    while done < len(blob):
-        done += os.pwrite(file, blob[done:], at + done)
-
-
-def sync_folder(folder: str | Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -11,8 +11,8 @@ from zlib import crc32
 
 from streams.offsets import Offset
 from streams.storage.files import DATA, INDEX, StreamFiles
-from streams.storage.frames import IndexEntry, entries, frame_size
-from streams.storage.log import StreamLog, place
+from streams.storage.frames import IndexEntry, entries, frame_size, place
+from streams.storage.log import StreamLog
 from streams.terms import Settings
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,15 @@ class Memory:
         self._loading: dict[str, asyncio.Task[StreamLog | None]] = {}
 
     def get(self, name: str) -> StreamLog | None:
-        found = self._held.get(name)
+        found = self._recent.get(name) or self._held.get(name)
         if found:
             self.add(found)
         return found
 
     def add(self, stream: StreamLog) -> None:
-        if self._held.get(stream.name) is not stream:
-            self._held[stream.name] = stream
-        self._recent[stream.name] = stream
+        # Nearly always it is there already: a new weak reference costs more than all else here.
+        if self._recent.get(stream.name) is not stream:
+            self._held[stream.name] = self._recent[stream.name] = stream
         self._recent.move_to_end(stream.name)
         if len(self._recent) > self._most + self._most // 8:
             self._thin()
@@ -136,7 +136,7 @@ def _follows(stream: StreamLog, entry: IndexEntry) -> bool:
 
 def _is_sound(files: StreamFiles, stream: StreamLog, segment: int, entry: IndexEntry, data_size: int) -> bool:
     at = stream.data_size
-    length = sum(entry.lengths) + (len(entry.lengths) if stream.is_json else 0)
+    length = entry.stored(stream.is_json)
     if at + length > data_size:
         return False
     if at + length < data_size - CHECKED or not length:

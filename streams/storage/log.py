@@ -42,7 +42,6 @@ class StreamLog:
     touch_kept: float = 0.0  # the last touch that will survive a restart
     is_json: bool = False
     waiters: set[asyncio.Future[None]] = field(default_factory=set)
-    frame: tuple[object, Any] | None = None  # what was last sent to those who follow, encoded
 
     def __post_init__(self) -> None:
         self.is_json = self.settings.is_json
@@ -84,7 +83,7 @@ class StreamLog:
         if not state:
             return
         if "p" in state:
-            self._remember(Producer(*state["p"]))
+            remember(self.producers, Producer(*state["p"]))
         self.stream_seq = state.get("s", self.stream_seq)
         if "t" in state:
             self.touch_kept = state["t"]
@@ -137,16 +136,13 @@ class StreamLog:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _remember(self, producer: Producer) -> None:
-        self.producers.pop(producer.id, None)
-        self.producers[producer.id] = producer.epoch, producer.seq
-        if len(self.producers) > MOST_PRODUCERS:
-            del self.producers[next(iter(self.producers))]
 
-
-def place(offset: Offset, start: Offset, is_json: bool) -> int:
-    """Where an offset lies in data that begin at `start`; JSON messages are each followed by a comma there."""
-    return offset.bytes - start.bytes + (offset.messages - start.messages if is_json else 0)
+def remember(producers: dict[str, tuple[int, int]], producer: Producer) -> None:
+    """As the one heard last; where there are too many, the one that was silent longest is forgotten."""
+    producers.pop(producer.id, None)
+    producers[producer.id] = producer.epoch, producer.seq
+    if len(producers) > MOST_PRODUCERS:
+        del producers[next(iter(producers))]
 
 
 @lru_cache(1024)

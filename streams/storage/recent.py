@@ -5,10 +5,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
 
 from streams.offsets import START, Offset
-from streams.storage.frames import IndexEntry
+from streams.storage.frames import IndexEntry, place
 
 
 @dataclass(slots=True)
@@ -33,10 +32,7 @@ class Recent:
         if data:
             self.chunks.append(data)
             self.places.append(len(data) + (self.places[-1] if self.places else 0))
-            if len(entry.lengths) == 1:
-                self.ends.append(entry.size + entry.lengths[0])
-            else:
-                self.ends.extend(islice(accumulate(entry.lengths, initial=entry.size), 1, None))
+            self.ends.extend(entry.ends())
         self.weight += len(packed) + len(data)
 
     def at(self, messages: int) -> Offset:
@@ -46,7 +42,7 @@ class Recent:
 
     def read(self, start: Offset, stop: Offset) -> bytes:
         """What lies between two places, as it is stored."""
-        low, high = self._place(start), self._place(stop)
+        low, high = (place(offset, self.start, self.is_json) for offset in (start, stop))
         if low == high:
             return b""
         first = bisect_right(self.places, low)
@@ -65,9 +61,5 @@ class Recent:
         gone = self.places[filled - 1] if filled else 0
         self.weight -= gone + sum(map(len, self.packed[:entries]))
         del self.packed[:entries], self.counts[:entries], self.chunks[:filled], self.ends[:messages]
-        self.places = array("Q", [place - gone for place in self.places[filled:]])
+        self.places = array("Q", [end - gone for end in self.places[filled:]])
         self.start = start
-
-    def _place(self, offset: Offset) -> int:
-        place = offset.bytes - self.start.bytes
-        return place + offset.messages - self.start.messages if self.is_json else place

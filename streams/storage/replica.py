@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from secrets import token_hex
@@ -32,7 +33,7 @@ from streams.storage.jetstream import FAILURES, Delivery, Lost, Misplaced, Order
 from streams.storage.log import StreamLog
 from streams.storage.ordering import Proposal, Unreadable, found, unpack
 from streams.storage.proposing import PATIENCE, Proposals
-from streams.storage.store import Store
+from streams.storage.store import FolderRefused, Store
 from streams.terms import Append, Appended
 
 log = logging.getLogger(__name__)
@@ -42,24 +43,32 @@ BEHIND = 1.0  # seconds that a reader waits for what was decided elsewhere
 MOST_WRITERS = 32  # whose numbers are remembered
 
 
-class CannotFollow(RuntimeError):
+class CannotFollow(FolderRefused):
     """This folder does not belong to this log, and nothing heals that."""
 
 
 class Replica(Store):
     """The copy of this process, in a folder of its own. Used from one event loop, which has to run already."""
 
+    is_shared = True
+
     def __init__(
-        self, folder: str | Path, ordered: OrderedLog, journal_size: int = JOURNAL_SIZE, patience: float = PATIENCE
+        self,
+        folder: str | Path,
+        ordered: OrderedLog,
+        journal_size: int = JOURNAL_SIZE,
+        patience: float = PATIENCE,
+        behind: float = BEHIND,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(folder, journal_size)
+        super().__init__(folder, journal_size, clock=clock)
         told = orjson.loads(self._commits.place.told or b"{}")
         self.sequence = self._commits.place.sequence  # of the last proposal that was decided here
         self._identity: str | None = told.get("identity")
         self._founder: str | None = told.get("founder")
         self._writers: dict[str, int] = dict(told.get("writers", []))
         self._ordered = ordered
-        self._proposals = Proposals(ordered, patience)
+        self._proposals, self._behind = Proposals(ordered, patience), behind
         self._touching: set[str] = set()
         self._moved = asyncio.Event()
         self._following = asyncio.create_task(self._follow())
@@ -85,7 +94,7 @@ class Replica(Store):
         return found
 
     async def append(self, stream: StreamLog, append: Append) -> Appended:
-        return await self._ask(AppendRequest(stream.name, stream.settings.incarnation, append, time.time()))
+        return await self._ask(AppendRequest(stream.name, stream.settings.incarnation, append, self._clock()))
 
     async def holds(self, stream: StreamLog, offset: Offset) -> bool:
         if offset > stream.tail:
@@ -94,19 +103,19 @@ class Replica(Store):
 
     def touch(self, stream: StreamLog) -> None:
         """All copies have to know it, but not of every read."""
-        ttl, now = stream.settings.ttl, time.time()
+        ttl, now = stream.settings.ttl, self._clock()
         if ttl is not None and now - stream.touch_kept >= ttl / 10 and stream.name not in self._touching:
             self._touching.add(stream.name)
             task = asyncio.create_task(self._tell_touched(stream, now))
             self._notes.add(task)
             task.add_done_callback(self._noted)
 
-    async def catch_up(self, patience: float = BEHIND) -> bool:
-        """Wait until what was ordered before this call is decided here; whether it was."""
+    async def catch_up(self) -> bool:
+        """Wait, at most `behind` seconds, until what was ordered before this call is decided here; whether it was."""
         if not self._ordered.is_connected or self._following.done():
             return False
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(self._behind):
                 last = (await self._ordered.state()).last
                 while self._identity is None or self.sequence < last:
                     self._moved.clear()
@@ -123,12 +132,12 @@ class Replica(Store):
         await super().close()
 
     def _is_over(self, stream: StreamLog) -> bool:
-        return stream.has_expired_everywhere(time.time(), stream.touch_kept)
+        return stream.has_expired_everywhere(self._clock(), stream.touch_kept)
 
     async def _ask(self, request: Request) -> Appended:
         # What is over is not there, whether or not the others have heard of it yet.
         is_clearing = isinstance(request, DeleteRequest) and request.expired
-        return await self._proposals.ask(request, BEHIND if is_clearing else None)
+        return await self._proposals.ask(request, self._behind if is_clearing else None)
 
     async def _tell_touched(self, stream: StreamLog, now: float) -> Appended:
         try:

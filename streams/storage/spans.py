@@ -7,15 +7,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from itertools import accumulate, islice
 from threading import Lock
 from typing import NamedTuple
 
 from streams.offsets import Offset
 from streams.refusals import Dropped, NoStream
 from streams.storage.files import DATA, INDEX, StreamFiles
-from streams.storage.frames import entries
-from streams.storage.log import StreamLog, place
+from streams.storage.frames import entries, place
+from streams.storage.log import StreamLog
 
 ROOM = 64 << 20  # bytes of positions in memory
 SMALL = 1 << 16  # bytes: as much is read faster than handed to a thread
@@ -64,10 +63,7 @@ class Positions:
     def _read(self, name: str, segment: int, size: int) -> array[int]:
         ends = array("Q")
         for _, entry in entries(self._files.read(name, INDEX, segment, 0, size)):
-            if len(entry.lengths) == 1:
-                ends.append(entry.size + entry.lengths[0])
-            elif entry.lengths:
-                ends.extend(islice(accumulate(entry.lengths, initial=entry.size), 1, None))
+            ends.extend(entry.ends())
         return ends
 
 

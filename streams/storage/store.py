@@ -22,7 +22,7 @@ from streams.storage.batch import AppendRequest, CreateRequest, DeleteRequest, N
 from streams.storage.committing import JOURNAL_SIZE, Commits
 from streams.storage.files import FOLDERS, StreamFiles
 from streams.storage.flushing import FULL_BYTES, surplus
-from streams.storage.forking import Forking
+from streams.storage.forking import forked
 from streams.storage.loading import IDLE, Memory, named
 from streams.storage.log import StreamLog
 from streams.storage.spans import Spans
@@ -31,7 +31,11 @@ from streams.terms import Append, Appended, Settings
 PAGE = 1 << 20
 
 
-class FolderInUse(RuntimeError):
+class FolderRefused(RuntimeError):
+    """Streams cannot be served out of this folder; it says why."""
+
+
+class FolderInUse(FolderRefused):
     """Another process already writes this folder of streams."""
 
 
@@ -47,6 +51,8 @@ class Page(NamedTuple):
 
 class Store:
     """All streams of a data folder, for the one process that holds it. Used from one event loop."""
+
+    is_shared = False  # whether other machines have the same streams, and change them
 
     def __init__(
         self,
@@ -96,7 +102,11 @@ class Store:
         return found
 
     async def create(self, name: str, settings: Settings, first: Append | None = None) -> Appended:
-        """`duplicate` in the answer means that it was there already, with the same settings."""
+        """`duplicate` in the answer means that it was there already, with the same settings.
+
+        Raises `AlreadyThere` for one with others, `NoStream` if the stream to fork from went, and what `append` says of
+        a disk.
+        """
         settings = replace(settings, incarnation=token_hex(6))
         return await self._ask(CreateRequest(name, settings, first or Append(), self._clock()))
 
@@ -115,16 +125,22 @@ class Store:
         there = await self.find(name)
         if at is None and there and there.settings.fork and there.settings.fork.source == source_name:
             at = there.settings.fork.at
-        forking = Forking(self._spans, source)
-        settings = await forking.settings(settings, source.tail if at is None else at, sub)
-        return await self.create(name, settings, replace(first, messages=[*forking.borrowed, *first.messages]))
+        settings, borrowed = await forked(self._spans, source, settings, source.tail if at is None else at, sub)
+        return await self.create(name, settings, replace(first, messages=[*borrowed, *first.messages]))
 
     async def append(self, stream: StreamLog, append: Append) -> Appended:
+        """On return it is on disk.
+
+        Raises `NoStream` and `Gone` for a stream that went, `StreamClosed`, `TailMoved` (not at `expected`),
+        `OutOfSequence` (`stream_seq`), `ProducerFenced` and `ProducerGap`, `Malformed` for a new epoch that does not
+        begin with 0; `DiskFull` and `StorageFailed`, after which nothing was added.
+        """
         stream.touched = now = self._clock()
         # Whoever appends holds the stream, so nothing has to be brought.
         return await self._commits.ask(AppendRequest(stream.name, stream.settings.incarnation, append, now))
 
     async def delete(self, name: str) -> None:
+        """Or, where forks borrow from it, hide it from all others. Raises `NoStream`, `Gone`, and as `append` does."""
         stream = await self.get(name)
         await self._ask(DeleteRequest(name, stream.settings.incarnation, self._clock()))
 
@@ -166,25 +182,25 @@ class Store:
         """
         found = set(self._commits.dirty)
         for folder in FOLDERS:
-            found |= await self.names_in(folder)
+            found |= (await self._settings_in(folder)).keys()
         return [name for name in sorted(found) if self._is_there(name)]
 
-    async def names_in(self, folder: str) -> set[str]:
-        """Of the streams that have files in one of the `FOLDERS`."""
-        return set(await self._settings_in(folder))
-
     async def mortal_in(self, folder: str) -> list[str]:
-        """Those of them that end by themselves some day."""
+        """Of the streams that have files in one of the `FOLDERS`, those that end by themselves some day."""
         found = await self._settings_in(folder)
         return [name for name, settings in found.items() if settings.is_mortal]
 
     def mortal_waiting(self) -> list[str]:
-        """Those of them that have not been laid into files yet, or that have grown since."""
+        """Such streams that have not been laid into files yet, or that have grown since."""
         return [name for name, stream in self._commits.dirty.items() if stream.settings.is_mortal]
 
     async def _settings_in(self, folder: str) -> dict[str, Settings]:
         found = await asyncio.to_thread(named, self.files, folder)
         return {name: settings for name, settings in found.items() if not self._commits.has_removed(name)}
+
+    async def settle(self) -> None:
+        """Wait until what was asked for is answered and no flush is under way."""
+        await self._commits.settle()
 
     async def close(self) -> None:
         """Finish what was asked for, lay it into files, and let go of the folder."""

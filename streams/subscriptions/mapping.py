@@ -22,6 +22,7 @@ from streams.terms import Append, Settings
 log = logging.getLogger(__name__)
 MOST_MESSAGES = 500  # then it is written anew
 TOGETHER = 1000  # entries of one message when everything is written
+ANOTHER = "Somebody else writes this, too."
 ROUND = ""  # the entry that says which writing this is; nothing else has no name
 
 
@@ -36,16 +37,19 @@ class StoredMapping:
         self._store, self._name, self._most = store, name, most
         self._slot, self._messages = 0, 0
         self._stream: StreamLog | None = None
+        self._seen: set[str] = set()  # incarnations of what was read or written here: nothing else is dropped
         self.is_doubtful = False
         self._tail = START  # where the stream has to end, if nobody else writes
 
     async def load(self) -> None:
         """What was kept; nothing if nothing was."""
         self.values, self._stream = {}, None
+        self._seen.clear()
         for slot in (0, 1):
             stream = await self._store.find(self._place(slot))
             if stream is None:
                 continue
+            self._seen.add(stream.settings.incarnation)
             messages, tail = await _messages(self._store, stream)
             values: dict[str, Any] = {}
             for message in messages:
@@ -74,21 +78,27 @@ class StoredMapping:
         self.values, self._stream = {}, None
 
     async def _write_anew(self, changes: dict[str, Any]) -> None:
-        if self._stream and self._stream.tail != self._tail:
-            raise TailMoved("Somebody else writes this, too.")
+        there = [await self._store.find(self._place(slot)) for slot in (0, 1)]
+        is_moved = self._stream is not None and self._stream.tail != self._tail
+        if is_moved or not self._seen.issuperset(stream.settings.incarnation for stream in there if stream):
+            raise TailMoved(ANOTHER)
         values = dict(self.values)
         _fold(values, changes)
         values[ROUND] = self.values.get(ROUND, 0) + 1
         before, slot = self._stream, 1 - self._slot
-        if await self._store.find(self._place(slot)):
+        if there[slot]:
             await self._store.delete(self._place(slot))
         each = iter(values.items())
         parts = iter(lambda: dict(islice(each, TOGETHER)), {})
         messages = [orjson.dumps(part) for part in parts]
         made = await self._store.create(self._place(slot), Settings("application/json"), Append(messages))
+        if made.duplicate:
+            raise TailMoved(ANOTHER)
         self._tail = made.next
         self.values, self._slot, self._messages = values, slot, 0
         self._stream = await self._store.find(self._place(slot))
+        if self._stream:
+            self._seen.add(self._stream.settings.incarnation)
         if before:
             try:
                 await self._store.delete(before.name)

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from streams.offsets import START, Offset
-from streams.subscriptions.configuration import MOST_LINKS, WEBHOOK, Configuration, No, wrong
+from streams.subscriptions.configuration import MOST_LINKS, RESERVED, WEBHOOK, Configuration, No, wrong
 from streams.subscriptions.signing import Token
 
 EXPLICIT, GLOB = "explicit", "glob"
@@ -196,7 +196,7 @@ class Progress:
             "generation": self.generation,
         }
         if config.type == WEBHOOK:
-            signing = {"alg": "ed25519", "kid": kid, "jwks_url": f"{self.base}/__ds/jwks.json"}
+            signing = {"alg": "ed25519", "kid": kid, "jwks_url": f"{self.base}/{RESERVED}/jwks.json"}
             found["webhook"] = {"url": config.url, "signing": signing}
         return {name: value for name, value in found.items() if value is not None}
 

@@ -17,7 +17,7 @@ import orjson
 from streams.refusals import Refusal
 from streams.storage.log import StreamLog
 from streams.storage.store import Store
-from streams.subscriptions.configuration import MOST_LINKS, WEBHOOK, No
+from streams.subscriptions.configuration import MOST_LINKS, RESERVED, WEBHOOK, No
 from streams.subscriptions.mapping import StoredMapping
 from streams.subscriptions.progress import EXPLICIT, GLOB, Progress, Wake, pause
 from streams.subscriptions.signing import Keys, Token
@@ -226,7 +226,7 @@ class Subscription:
             "wake_id": wake.id,
             "generation": standing.generation,
             "streams": standing.called(),
-            "callback_url": f"{standing.base}/__ds/subscriptions/{standing.id}/callback",
+            "callback_url": f"{standing.base}/{RESERVED}/subscriptions/{standing.id}/callback",
             "callback_token": self._means.keys.token(standing.id, token),
         }
         body = orjson.dumps(told)

@@ -11,10 +11,10 @@ import socket
 import ssl
 from asyncio import Semaphore, timeout
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -103,8 +103,6 @@ class Webhooks:
                 return Answered(False, why=f"It could not be called: {error!r}.")
 
     async def close(self) -> None:
-        for lane in self._lanes:
-            lane.lookups.shutdown(wait=False, cancel_futures=True)
         if self._client:
             await self._client.aclose()
 
@@ -149,16 +147,40 @@ class Webhooks:
 
 
 class _Lane:
-    """So many calls at once, and threads of their own for names, which can take long."""
+    """So many calls at once, and threads of their own for names, which can take long; no exit waits for those."""
 
     def __init__(self, most: int) -> None:
-        self.room = Semaphore(most)
-        self.lookups = ThreadPoolExecutor(LOOKUPS, "webhook-names")
+        self.room, self._lookups = Semaphore(most), Semaphore(LOOKUPS)
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self.lookups, look)
-        return [str(place[4][0]) for place in found]
+        await self._lookups.acquire()
+        found: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        looking = Thread(target=self._look, args=(host, port, found), name="webhook-names", daemon=True)
+        try:
+            looking.start()
+        except RuntimeError:
+            self._lookups.release()
+            raise OSError("no thread could be started to look a name up") from None
+        return await found
+
+    def _look(self, host: str, port: int, found: asyncio.Future[list[str]]) -> None:
+        places: list[Any] = []
+        error: Exception | None = None
+        try:
+            places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, ValueError, OverflowError) as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed
+            found.get_loop().call_soon_threadsafe(self._looked, found, [str(place[4][0]) for place in places], error)
+
+    def _looked(self, found: asyncio.Future[list[str]], addresses: list[str], error: Exception | None) -> None:
+        self._lookups.release()  # not before: one that hangs keeps its place, whoever has given up on it
+        if found.done():
+            return
+        if error:
+            found.set_exception(error)
+        else:
+            found.set_result(addresses)
 
 
 async def _says_done(answer: httpx.Response) -> bool:

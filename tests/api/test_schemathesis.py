@@ -6,7 +6,6 @@
 import itertools
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,6 +34,7 @@ from arbe.serving import Arbe
 from houses.tenancy import inside
 from sandboxes.models import Sandbox
 from tests.api.conftest import token_of
+from tests.services import wait_for
 
 EXAMPLES = int(os.environ.get("ARBE_FUZZ_EXAMPLES", "3"))  # for each operation, of what is allowed and of what is not
 CHECKS = [
@@ -99,8 +99,7 @@ def live(committed, settings, streams_at) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    wait_for(server, thread)
     yield url
     server.should_exit = True
     thread.join()

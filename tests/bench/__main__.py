@@ -14,7 +14,7 @@ Line = tuple[str, str, str]
 
 def main() -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before the start", flush=True)
-    for measure in (_running, _appends, _plans, _mutations, _tenancy):
+    for measure in (_running, _plans, _mutations, _tenancy):
         for what, how_much, more in measure():
             print(f"{what:<76} {how_much:>20}   {more}", flush=True)
 
@@ -30,15 +30,6 @@ def _running() -> list[Line]:
         return lines + watchers.told(watchers.measure(hand))
     finally:
         system.remove()
-
-
-def _appends() -> list[Line]:
-    said = _said("tests.bench.appends", "--connections", "64")
-    found = re.search(r"appends/s (\d+) \((.*?)\), p50 ([\d.]+ ms)", said)
-    assert found, said
-    return [
-        ("durable appends with 64 connections", f"{int(found[1]):,}/s", f"{found[2]}; half of them within {found[3]}")
-    ]
 
 
 def _plans() -> list[Line]:

@@ -42,11 +42,6 @@ async def longest_pause(stop):
     return longest
 
 
-async def flushed(store):
-    while store._commits._flushing:
-        await asyncio.wait([store._commits._flushing])
-
-
 async def small_streams(folder, count):
     """Creating many: how quick, how long a flush of them takes and holds up others, what is open, what they weigh."""
     store = Store(folder, idle=count)
@@ -60,7 +55,7 @@ async def small_streams(folder, count):
     stop.set()
     say("  longest pause of the event loop meanwhile", f"{await pausing * 1000:,.0f} ms")
     began = time.perf_counter()
-    await flushed(store)
+    await store.settle()
     await store.close()
     took = time.perf_counter() - began
     say(f"  laying {count:,} into files, while nothing else happens", f"{took:,.1f} s, {count / took:,.0f}/s")

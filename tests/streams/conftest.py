@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ import uvicorn
 from streams.refusals import Refusal
 from streams.serving.server import StreamServer
 from streams.storage.store import Store
-from streams.wire import Caller
+from streams.wire import Caller, Tails
+from tests.services import wait_for
 
 
 @dataclass
@@ -23,6 +23,7 @@ class HouseDoor:
 
     houses: dict = field(default_factory=lambda: {"ada": "oak", "bo": "oak", "cy": "elm"})
     out: set = field(default_factory=set)
+    tails: Tails = field(default_factory=lambda: Tails(3))
 
     async def admit(self, scope) -> Caller:
         name = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
@@ -30,7 +31,7 @@ class HouseDoor:
             return Caller(internal=True)
         if name not in self.houses or name in self.out:
             raise Refusal(401, "not_signed_in", "Sign in first.")
-        return Caller(internal=False, agent_id=name, house_id=self.houses[name])
+        return Caller(internal=False, agent_id=name, house_id=self.houses[name], credential=f"agent {name}")
 
     async def still(self, caller, house) -> bool:
         return caller.agent_id not in self.out
@@ -74,12 +75,11 @@ def living(tmp_path: Path) -> Iterator[Living]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    wait_for(server, thread)
     yield living
-    made["server"]._reading.hang_up()
+    made["server"].hang_up()
     server.should_exit = True
-    thread.join()
+    thread.join(20)
 
 
 @pytest.fixture

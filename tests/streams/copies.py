@@ -16,7 +16,7 @@ from streams.storage.jetstream import OrderedLog
 from streams.storage.replica import Replica
 from streams.storage.store import Store
 from streams.wire import OpenDoor
-from tests.streams.stores import free_ports
+from tests.streams.stores import LONG, free_ports
 
 
 class Copy:
@@ -26,11 +26,12 @@ class Copy:
         self.folder, self.addresses, self.journal_size = folder, addresses, journal_size
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}/v1/stream/"
+        self.process: subprocess.Popen | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.streams.copies", str(self.folder), str(self.port)]
         self.process = subprocess.Popen([*command, str(self.journal_size), *self.addresses])
-        until = time.monotonic() + 30
+        until = time.monotonic() + LONG
         while time.monotonic() < until:
             assert self.process.poll() is None
             try:
@@ -41,8 +42,10 @@ class Copy:
         raise AssertionError("It did not start.")
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
+        if self.process:
+            self.process.kill()
+            self.process.wait(LONG)
+            self.process = None
 
 
 def main(folder: str, port: str, journal_size: str, *addresses: str) -> None:

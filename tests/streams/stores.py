@@ -5,12 +5,11 @@ The cluster is real: three `nats-server` processes on free loopback ports, with 
 
 import asyncio
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from streams.terms import Append, Settings
 
 JSON = Settings("application/json")
 BYTES = Settings("application/octet-stream")
+LONG = 60.0  # seconds, for what takes one: the machine may be busy, and a cluster that starves elects anew
 PROGRAM = shutil.which("nats-server") or "/usr/sbin/nats-server"
 CONFIG = """
 server_name: n{number}
@@ -44,6 +44,7 @@ class Nats:
         self.ports, routes = ports[:count], ports[count:]
         self.addresses = [f"nats://127.0.0.1:{port}" for port in self.ports]
         self.processes: dict[int, subprocess.Popen] = {}
+        self.was_struck = False
         told = ", ".join(f'"nats-route://127.0.0.1:{port}"' for port in routes)
         for number, (port, route) in enumerate(zip(self.ports, routes, strict=True)):
             config = CONFIG if count > 1 else CONFIG.partition("cluster {{")[0]
@@ -58,43 +59,64 @@ class Nats:
         for number in range(self.count):
             self.start(number)
         for port in self.ports:
-            wait_for_port(port)
+            wait_for_port(port, LONG)
+        self.was_struck = False
 
-    def kill(self, number: int, how: int = signal.SIGKILL) -> None:
+    def kill(self, number: int) -> None:
+        self.was_struck = True
         process = self.processes.pop(number)
-        process.send_signal(how)
-        process.wait(10)
+        process.kill()
+        process.wait(LONG)
 
     def stop_all(self) -> None:
         for number in list(self.processes):
             self.kill(number)
 
-    async def js(self):
-        """A connection to look at the log with; and to end, when one is done."""
+    @asynccontextmanager
+    async def log(self) -> AsyncIterator[OrderedLog]:
+        """A connection to look at the log with."""
         log = OrderedLog(self.addresses)
-        await asyncio.wait_for(log.connect(), 20)
-        return log
+        try:
+            await asyncio.wait_for(log.connect(), LONG)
+            yield log
+        finally:
+            await log.close()
 
     async def leader(self) -> int:
-        log = await self.js()
-        info = await log._js.stream_info(NAME)
-        await log.close()
-        return int(info.cluster.leader[1:])
-
-    async def forget(self) -> None:
-        """The log begins anew, for the next test."""
-        log = await self.js()
-        until = time.monotonic() + 30
-        while True:
-            try:
-                await log._js.delete_stream(NAME)
-                break
-            except NotFoundError:
-                break  # an earlier try did it
-            except FAILURES:  # nodes that came back elect first
+        until = time.monotonic() + LONG
+        async with self.log() as log:
+            while True:
+                try:
+                    info = await log._js.stream_info(NAME)
+                    if info.cluster.leader:
+                        return int(info.cluster.leader[1:])
+                except FAILURES:  # between two leaders
+                    pass
                 assert time.monotonic() < until
                 await asyncio.sleep(0.2)
-        await log.close()
+
+    async def forget(self) -> None:
+        """The log begins anew, for the next test; and so does the whole cluster, if a node of it was killed.
+
+        How long nodes that were struck dead take until they agree again is for NATS to say, and is not waited for.
+        """
+        if self.was_struck:
+            self.stop_all()
+            for number in range(self.count):
+                shutil.rmtree(self.folder / str(number), ignore_errors=True)
+            self.start_all()
+            return
+        until = time.monotonic() + LONG
+        async with self.log() as log:
+            while True:
+                try:
+                    await log._js.delete_stream(NAME)
+                    return
+                except NotFoundError:
+                    return  # an earlier try did it
+                except FAILURES:  # they elect
+                    assert time.monotonic() < until
+                    await asyncio.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +125,11 @@ def nats(tmp_path_factory) -> Iterator[Nats]:
     if not Path(PROGRAM).exists():
         pytest.skip("There is no nats-server on this machine (Debian: apt-get install nats-server).")
     cluster = Nats(tmp_path_factory.mktemp("nats"))
-    cluster.start_all()
-    yield cluster
-    cluster.stop_all()
+    try:
+        cluster.start_all()
+        yield cluster
+    finally:
+        cluster.stop_all()
 
 
 class Made:
@@ -133,8 +157,13 @@ class MadeInOrder(Made):
 
 async def replica(folder: Path, cluster: Nats, **options) -> Replica:
     """One that has caught up."""
-    opened = Replica(folder, OrderedLog(cluster.addresses), **options)
-    await opened.ready(20)
+    opened = Replica(folder, OrderedLog(cluster.addresses), **{"behind": LONG} | options)
+    try:
+        await opened.ready(LONG)
+        assert await opened.catch_up()
+    except BaseException:
+        await opened.close()
+        raise
     return opened
 
 
@@ -145,26 +174,30 @@ async def opened(request, tmp_path) -> AsyncIterator[Made]:
         yield Made(tmp_path)
         return
     cluster = request.getfixturevalue("nats")
-    yield MadeInOrder(tmp_path, cluster)
-    await cluster.forget()
+    try:
+        yield MadeInOrder(tmp_path, cluster)
+    finally:
+        await cluster.forget()
 
 
 @pytest.fixture
 async def store(opened) -> AsyncIterator[Store]:
     store = await opened.open()
-    yield store
-    await store.close()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @asynccontextmanager
-async def two(folder: Path, cluster: Nats) -> AsyncIterator[tuple[Replica, Replica]]:
+async def two(folder: Path, cluster: Nats, **options) -> AsyncIterator[tuple[Replica, Replica]]:
     """Two copies of one store."""
-    copies = await asyncio.gather(replica(folder / "a", cluster), replica(folder / "b", cluster))
-    try:
+    async with AsyncExitStack() as open_ones:
+        copies = []
+        for name in "ab":
+            copies.append(await replica(folder / name, cluster, **options))
+            open_ones.push_async_callback(copies[-1].close)
         yield tuple(copies)
-    finally:
-        for copy in copies:
-            await copy.close()
 
 
 def one(text, **rest) -> Append:
@@ -195,11 +228,19 @@ async def all_of(store, stream) -> bytes:
 
 async def same(*copies) -> None:
     """Wait until all of them have decided what any of them has."""
-    for _ in range(400):
+    until = time.monotonic() + LONG
+    while time.monotonic() < until:
         if len({copy.sequence for copy in copies}) == 1 and all([await copy.catch_up() for copy in copies]):
             return
         await asyncio.sleep(0.05)
     raise AssertionError([copy.sequence for copy in copies])
+
+
+async def until_so(is_so) -> None:
+    until = time.monotonic() + LONG
+    while not is_so():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,7 +1,6 @@
 """A real stream server on loopback with arbe's own door, as `manage.py up` runs it, and who may stand before it."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from streams.door import HouseDoor
 from streams.owning import Owning
 from streams.serving.server import StreamServer
 from streams.storage.store import Store
+from tests.services import wait_for
 from tests.streams.conftest import free_port
 from threads.door import bits_on
 
@@ -40,10 +40,7 @@ def running(folder: Path) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    end = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < end and thread.is_alive()
-        time.sleep(0.01)
+    wait_for(server, thread)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -1,15 +1,18 @@
 """The door of a stream: arbe itself, and whoever is in the house, as long as they are."""
 
+import time
+
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.db import connections
+from django.http.cookie import parse_cookie
 from django.test import Client
 from django.utils import timezone
 
 from houses.models import Agent, Member, Token
 from houses.tenancy import inside
-from streams.door import HouseDoor
+from streams.door import LONGEST_COOKIES, HouseDoor, _session_key
 from streams.refusals import Refusal
 from streams.wire import Caller
 
@@ -105,6 +108,34 @@ def test_what_is_no_session_opens_nothing(knock, oak, session):
     assert refused(lambda: knock(oak, session=session)) == 401
 
 
+def test_cookies_that_python_reads_for_seconds_cost_nothing(knock, oak, ada, session):
+    """Its own reader takes a time that grows with the square of the backslashes between quotes."""
+    quoted = 'x="' + "\\a" * 3_900 + '"'
+    began = time.process_time()
+    assert knock(oak, session=f"{session}; {quoted}").agent_id == str(ada.pk)
+    assert time.process_time() - began < 0.1
+    assert refused(lambda: knock(oak, session=session + "; x=" + "y" * LONGEST_COOKIES)) == 431
+
+
+@pytest.mark.parametrize(
+    ("cookies", "key"),
+    [
+        (b"arbe_session=abcdefgh1", "abcdefgh1"),
+        (b'a=b;arbe_session="abcdefgh1" ; c', "abcdefgh1"),
+        (b"arbe_session=abcdefgh1; arbe_session=abcdefgh2", "abcdefgh2"),
+        (b"arbe_session=abcdefgh1; arbe_session=", ""),
+        (b"xarbe_session=abcdefgh1; x=arbe_session=abcdefgh1", ""),
+        (b"arbe_session=ABCDEFGH1", ""),
+        (b"arbe_session=abcdefgh1\xff", ""),
+        (b"", ""),
+    ],
+)
+def test_the_cookie_that_counts_is_the_one_that_django_takes(cookies, key):
+    assert _session_key(cookies) == key
+    told = parse_cookie(cookies.decode("latin-1")).get("arbe_session", "")
+    assert key in (told, "")
+
+
 def test_next_door_there_is_no_such_stream(knock, elm, token, session):
     assert refused(lambda: knock(elm, bearer=token[1])) == 404
     assert refused(lambda: knock(elm, session=session)) == 404
@@ -169,7 +200,7 @@ def test_an_answer_holds_for_a_moment_and_no_longer(door, knock, oak, ada, scrib
     leave(oak, scribe, ada)
     assert async_to_sync(door.still)(caller, oak.pk)  # asked within the second
     (key,) = door._known
-    door._known[key] = (door._known[key][0] - 1, True)
+    door._known[key] = (door._known[key][0] - 1, "rw")
     assert not async_to_sync(door.still)(caller, oak.pk)
 
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from streams.offsets import START
 from streams.refusals import DiskFull, StorageFailed
 from streams.storage.files import _key
 from streams.storage.store import Store
@@ -49,9 +50,33 @@ async def accepts(store, stream, append, otherwise):
     return True
 
 
-async def settled(store):
-    if store._commits._flushing:
-        await asyncio.wait([store._commits._flushing])
+async def test_on_a_full_disk_a_stream_can_be_deleted_and_that_makes_room(disk):
+    store = Store(disk / "live")
+    doomed, other = await made(store, "oak/doomed", settings=BYTES), await made(store, settings=BYTES)
+    await store.append(doomed, Append([b"x" * (3 << 20)]))
+    await store.close()
+    store = Store(disk / "live")
+    other = await store.find(other.name)
+    await store.append(other, Append([b"y" * 1000]))
+    fill(disk)
+    small = 1
+    while await accepts(store, other, Append([b"y" * 1000]), DiskFull):
+        small += 1
+    told = await asyncio.gather(
+        *(store.append(other, Append([b"y" * 1000])) for _ in range(5)),
+        store.delete("oak/doomed"),
+        return_exceptions=True,
+    )
+    assert told[-1] is None
+    assert await store.find("oak/doomed") is None
+    await store.settle()
+    assert await accepts(store, other, Append([b"z" * 1000]), DiskFull)
+    await store.close()
+    again = Store(disk / "live")
+    assert await again.find("oak/doomed") is None
+    kept = (await again.read(await again.find(other.name), START)).data
+    assert kept == b"y" * 1000 * kept.count(b"y" * 1000) + b"z" * 1000 and kept.count(b"y" * 1000) >= small
+    await again.close()
 
 
 async def test_a_full_disk_refuses_appends_leaves_nothing_half_done_and_recovers(disk, tmp_path):
@@ -86,7 +111,7 @@ async def test_a_disk_too_full_for_files_keeps_what_the_journal_has_and_goes_on_
     while await accepts(store, stream, one(f'"{done:020000}"'), DiskFull):
         wait_no_longer(store)
         done += 1
-    await settled(store)
+    await store.settle()
     assert done > 20
     assert len(await told(store)) == done
     shutil.copytree(disk / "live", tmp_path / "killed")
@@ -95,7 +120,7 @@ async def test_a_disk_too_full_for_files_keeps_what_the_journal_has_and_goes_on_
         wait_no_longer(store)
         await store.append(stream, one(f'"{done:020000}"'))
         done += 1
-    await settled(store)
+    await store.settle()
     assert len(list((disk / "live/journal").glob("*.*"))) <= 2
     await store.close()
     for folder, count in ((disk / "live", done), (tmp_path / "killed", done - 20)):
@@ -162,7 +187,7 @@ async def test_what_a_failed_sync_lost_is_written_again_from_memory(tmp_path, mo
     for n in range(20):
         wait_no_longer(store)
         await store.append(stream, one(f"{n}"))
-    await settled(store)
+    await store.settle()
     assert len(list((tmp_path / "live/journal").glob("*.*"))) >= 2
     assert stream.recent.start.messages == 0
     for path in (tmp_path / "live/streams").glob("*/*"):
@@ -172,7 +197,7 @@ async def test_what_a_failed_sync_lost_is_written_again_from_memory(tmp_path, mo
     wait_no_longer(store)
     for n in range(20, 40):
         await store.append(stream, one(f"{n}"))
-    await settled(store)
+    await store.settle()
     assert stream.recent.start.messages > 0
     assert await told(store) == [str(n) for n in range(40)]
     await store.close()
@@ -257,7 +282,7 @@ async def test_a_stream_that_could_only_be_taken_away_in_part_is_gone_and_so_are
     stream = await made(store)
     for n in range(20):
         await store.append(stream, one(f'"{n:050}"'))
-        await settled(store)
+        await store.settle()
     assert len(stream.segments) > 3
     await store.delete("oak/log")
     unlink, left = os.unlink, [files]
@@ -269,7 +294,7 @@ async def test_a_stream_that_could_only_be_taken_away_in_part_is_gone_and_so_are
     monkeypatch.setattr(os, "unlink", some)
     for n in range(3):
         await store.create(f"oak/{n}", JSON)
-    await settled(store)
+    await store.settle()
     monkeypatch.undo()
     assert await store.find("oak/log") is None and "oak/log" not in await store.names()
     shutil.copytree(tmp_path / "live", tmp_path / "killed")

@@ -10,6 +10,7 @@ import uvicorn
 
 from arbe.ports import free_port
 from streams.serving.front import MOST_HEAD, Front
+from tests.services import wait_for
 
 SAID = {}
 
@@ -86,8 +87,7 @@ def port():
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    wait_for(server, thread)
     yield config.port
     server.should_exit = True
     thread.join(10)
@@ -114,8 +114,8 @@ def hear(line):
     first, *lines = raw[:-4].decode().split("\r\n")
     headers = dict(each.lower().split(": ", 1) for each in lines)
     body = b""
-    while len(body) < int(headers.get("content-length", 0)):
-        body += line.recv(1 << 16)
+    while left := int(headers.get("content-length", 0)) - len(body):
+        body += line.recv(left)
     return int(first.split()[1]), headers, body
 
 
@@ -237,3 +237,201 @@ def test_a_connection_that_rests_is_closed_and_one_that_works_is_not(line):
 def test_an_upgrade_is_not_granted(line):
     line.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert hear(line)[0] == 204
+
+
+UPGRADE = "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+
+
+def test_what_follows_an_upgrade_is_no_request(line):
+    say(line, "/echo", method="GET", headers=UPGRADE)
+    say(line, "/echo", b"smuggled")
+    status, headers, body = hear(line)
+    assert (status, headers["connection"], body) == (200, "close", b"")
+    assert rest(line) == b""
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_upgrade_with_a_body_is_refused(line, apart):
+    """Whose body it is, nobody can say: the request's, or the other protocol's."""
+    head = f"POST /echo HTTP/1.1\r\nHost: x\r\n{UPGRADE}Content-Length: 5\r\n\r\n".encode()
+    line.sendall(head if apart else head + b"GET /")
+    if apart:
+        time.sleep(0.1)
+        line.sendall(b"GET /")
+    assert rest(line).startswith(b"HTTP/1.1 400")
+
+
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+
+
+def test_what_follows_a_body_is_no_header(line):
+    line.sendall(CHUNKED + b"Authorization: Bearer x\r\nX-Late: 1\r\n\r\n")
+    assert hear(line)[2] == b"abc"
+    assert not {b"authorization", b"x-late"} & {name for name, _ in SAID["scope"]["headers"]}
+    say(line, "/echo", b"next", headers="X-Early: 1\r\n")
+    assert hear(line)[2] == b"next"
+    assert (b"x-early", b"1") in SAID["scope"]["headers"]
+
+
+@pytest.mark.parametrize("trailer", [b"X: " + b"x" * 1000 + b"\r\n", b"x" * 1000])
+def test_what_follows_a_body_is_bounded(line, trailer):
+    line.sendall(CHUNKED)
+    said = threading.Event()
+    threading.Thread(target=lambda: (rest(line), said.set())).start()
+    for _ in range(20_000):
+        if said.is_set():
+            break
+        line.sendall(trailer)
+    assert said.wait(5)
+
+
+def test_who_asked_before_nonsense_came_is_answered(line):
+    say(line, "/slow", b"one")
+    say(line, "/slow", b"two")
+    line.sendall(b"nonsense\r\n\r\n")
+    assert [hear(line)[2] for _ in range(2)] == [b"one", b"two"]
+    assert rest(line).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("before", [b"", b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"])
+def test_a_broken_body_is_answered_in_its_turn(line, before):
+    line.sendall(before + CHUNKED[:-3] + b"nonsense\r\n")
+    if before:
+        assert hear(line)[2] == b"abc"
+    assert rest(line).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("hosts", ["", "Host: x\r\nHost: y\r\n"])
+def test_a_request_names_one_host(line, hosts):
+    line.sendall(f"GET /nothing HTTP/1.1\r\n{hosts}\r\n".encode())
+    assert rest(line).startswith(b"HTTP/1.1 400")
+
+
+def test_an_address_may_be_a_whole_one(line):
+    for target, path in (("http://oak:7/nothing?a=b", "/nothing"), ("HTTP://oak:7/blank%20and%20%C3%A9?a=b", None)):
+        say(line, target, method="GET")
+        assert hear(line)[0] == 204
+        scope = SAID["scope"]
+        assert (scope["path"], scope["query_string"]) == (path or "/blank and é", b"a=b")
+        assert dict(scope["headers"])[b"host"] == b"oak:7"
+
+
+def test_an_old_client_gets_no_chunks(line):
+    line.sendall(b"GET /parts HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    _, headers, _ = hear(line)
+    assert "transfer-encoding" not in headers
+    assert rest(line) == b"onethree"
+
+
+async def too_large(scope, receive, send):
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
+async def twice(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+
+
+async def last(scope, receive, send):
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body"})
+
+
+async def endless(scope, receive, send):
+    """More than a client takes that reads nothing."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    try:
+        async with asyncio.timeout(0.3):
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+    except TimeoutError:
+        pass
+
+
+PATHS |= {f"/{each.__name__}": each for each in (too_large, twice, last, endless)}
+
+
+def test_who_sends_too_much_hears_it_and_is_let_go(line):
+    line.sendall(b"POST /too_large HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+    time.sleep(0.1)
+    line.sendall(b"x" * 1_000_000)
+    status, headers, _ = hear(line)
+    assert (status, headers["connection"]) == (413, "close")
+    assert rest(line) == b""
+
+
+def test_an_answer_begins_once(line):
+    say(line, "/twice")
+    hear(line)
+    assert rest(line) == b"3\r\none\r\n"
+
+
+def test_an_application_may_let_a_client_go(line):
+    say(line, "/last")
+    assert hear(line)[1]["connection"] == "close"
+    assert rest(line) == b""
+
+
+class Hasty(Front):
+    head_time = body_time = farewell_time = 0.3
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    config = uvicorn.Config(app, port=free_port(), http=Hasty, log_level="critical", timeout_keep_alive=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(server, thread)
+    yield server
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (b"", b""),
+        (b"\r\n", b""),
+        (b"POST /echo HT", b"HTTP/1.1 408"),
+        (b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", b"HTTP/1.1 408"),
+        (b"POST /too_large HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", b"HTTP/1.1 413"),
+        (b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", b"HTTP/1.1 204"),
+    ],
+)
+def test_nobody_keeps_a_connection_by_saying_nothing(hasty, said, heard):
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", hasty.config.port), timeout=10) as line:
+        line.sendall(said)
+        answer = rest(line)
+        assert answer.startswith(heard) and bool(answer) == bool(heard)
+        until = time.monotonic() + 5
+        while hasty.server_state.connections and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not hasty.server_state.connections
+    assert time.monotonic() - began < 2
+
+
+def test_a_slow_answer_is_not_a_slow_client(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.config.port), timeout=10) as line:
+        for _ in range(5):
+            say(line, "/slow", b"x")
+        time.sleep(0.6)
+        assert [hear(line)[2] for _ in range(5)] == [b"x"] * 5
+
+
+def test_who_takes_nothing_is_cut_off(hasty):
+    with socket.create_connection(("127.0.0.1", hasty.config.port), timeout=10) as line:
+        say(line, "/endless")
+        until = time.monotonic() + 0.2
+        while not hasty.server_state.connections and time.monotonic() < until:
+            time.sleep(0.01)
+        assert hasty.server_state.connections
+        until = time.monotonic() + 5
+        while hasty.server_state.connections and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not hasty.server_state.connections

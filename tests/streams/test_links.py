@@ -149,6 +149,16 @@ def test_a_socket_brings_no_link(link):
     assert not comes_with(scope | {"query_string": b"offset=-1"}) and not comes_with({"type": "http"})
 
 
+@pytest.mark.parametrize("query", [b"xsignature=1", b"x=signature=1", b"signatures=1", b"x=1&my-signature=2"])
+def test_a_parameter_that_only_ends_like_it_is_no_link(query):
+    assert not comes_with({"type": "http", "query_string": query})
+
+
+@pytest.mark.parametrize("query", [b"signature=", b"signature", b"x=1&signature=2"])
+def test_half_a_link_is_one_that_is_refused(query):
+    assert comes_with({"type": "http", "query_string": query})
+
+
 # At the door, on a real server
 
 

@@ -144,6 +144,29 @@ def test_nothing_that_a_browser_would_run_is_served_from_our_address(street, scr
     assert scribes.get(street.at("raw.page")).status_code == 404
 
 
+TWO = ["text/plain; x=x, text/html", "text/plain,text/html", 'text/plain; x="a, text/html"', "text/plain;x;text/html"]
+TWO += ["text/plain; charset=utf-8, text/html", "text/plain; charset=utf-7", "text/plain; x=y", "text/plain;"]
+TWO += ["text/plain; charset=utf-8; charset=utf-7", 'text/plain; charset="utf-8, text/html"', "text/plain; charset"]
+
+
+@pytest.mark.parametrize("content_type", TWO)
+def test_nor_what_some_browser_would_take_for_another_type(street, scribes, oak, ada, content_type):
+    answer = scribes.put(street.at("raw.page"), headers={"Content-Type": content_type}, content=b"<script>")
+    assert answer.status_code == 400 and rows(oak, ada) == []
+
+
+@pytest.mark.parametrize("content_type", TWO[:4])
+def test_no_stream_at_all_has_two_types(street, content_type):
+    assert street.arbe.put(street.at("page"), headers={"Content-Type": content_type}).status_code == 400
+    assert street.arbe.put(street.at("page"), headers={"Content-Type": 'text/x; a=b; c="d e"'}).status_code == 201
+
+
+def test_a_browser_keeps_it_as_a_file(street, scribes):
+    scribes.put(street.at("raw.x"), headers=TEXT, content=b"<script>").raise_for_status()
+    for query in ("", "?offset=-1&live=long-poll"):
+        assert scribes.get(street.at("raw.x") + query).headers["content-disposition"] == "attachment"
+
+
 def test_it_has_no_envelope_and_is_no_fork(street, scribes, oak, ada):
     street.arbe.put(street.at("source"), headers=TEXT, content=b"secret").raise_for_status()
     assert scribes.put(street.at("raw.x"), headers={"Arbe-Envelope": "true"}).status_code == 400
@@ -250,6 +273,29 @@ def test_one_whose_time_is_over_makes_room(street, scribes, oak, ada, settings):
     asyncio.run(asyncio.sleep(1.3))
     assert scribes.put(street.at("raw.next"), headers=TEXT).status_code == 201
     assert [name for name, *_ in rows(oak, ada)] == ["raw.next"]
+
+
+def test_whoever_makes_anew_what_ended_by_itself_owns_it(street, scribes, oak, ada, bo, with_token):
+    bos, log = with_token(bo), street.at("raw.x")
+    scribes.put(log, headers=TEXT | {"Stream-TTL": "1"}).raise_for_status()
+    assert bos.put(log, headers=TEXT | {"Stream-TTL": "1"}).status_code == 200
+    assert rows(oak, ada) == [("raw.x", "text/plain", "Scribe")]
+    asyncio.run(asyncio.sleep(1.3))
+    assert bos.put(log, headers=JSON).status_code == 201
+    assert rows(oak, ada) == [("raw.x", "application/json", bo.name)]
+    assert scribes.delete(log).status_code == 403 and bos.delete(log).status_code == 204
+
+
+def test_a_run_has_none_of_them(street, scribes, oak, ada, bo, with_token):
+    scribes.put(street.at("raw.x"), headers=TEXT).raise_for_status()
+    with inside(oak, ada):
+        thread = Thread.objects.open_in(oak, by=ada)
+    runs = with_token(bo, "rw")
+    with inside(oak, ada):
+        Token.objects.filter(agent=bo).update(run_thread=thread.pk, run="r")
+    answers = [runs.get(street.at("raw.x")), runs.put(street.at("raw.y"), headers=TEXT)]
+    answers += [runs.post(street.at("raw.x"), headers=TEXT, content=b"x"), runs.delete(street.at("raw.x"))]
+    assert [answer.status_code for answer in answers] == [404] * 4
 
 
 def test_what_is_refused_leaves_no_row(street, scribes, oak, ada):

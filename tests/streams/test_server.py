@@ -92,6 +92,51 @@ def test_a_page_already_seen_is_not_sent_again(as_arbe, log):
     assert closed.headers["cross-origin-resource-policy"] == "same-origin"
 
 
+def test_a_tag_tells_whether_a_page_reaches_the_tail(as_arbe, log):
+    add(as_arbe, log, b"1")
+    tag = as_arbe.get(log).headers["etag"]
+    add(as_arbe, log, b"2")
+    part = as_arbe.get(log, params={"limit": 1}, headers={"If-None-Match": tag})
+    assert (part.status_code, part.content, "stream-up-to-date" in part.headers) == (200, b"[1]", False)
+    weakly = as_arbe.get(log, params={"limit": 1}, headers={"If-None-Match": f'"x", W/{part.headers["etag"]}'})
+    assert weakly.status_code == 304
+
+
+def test_who_has_a_page_already_is_told_where_to_go_on(as_arbe, log):
+    add(as_arbe, log, b"1")
+    for live in ({}, {"offset": "-1", "live": "long-poll"}):
+        page = as_arbe.get(log, params=live)
+        same = as_arbe.get(log, params=live, headers={"If-None-Match": page.headers["etag"]})
+        assert (same.status_code, same.content, "content-type" in same.headers) == (304, b"", False)
+        for name in ("etag", "cache-control", "stream-next-offset", "stream-up-to-date", "vary"):
+            assert same.headers[name] == page.headers[name]
+        assert ("stream-cursor" in same.headers) == bool(live)
+
+
+def test_what_is_no_text_is_no_address(as_arbe):
+    for path in ("/oak/%ff", "/oak/%fe", "/oak/%ed%a0%80"):
+        assert as_arbe.put(path, headers=JSON).status_code == 404
+    assert as_arbe.put("/oak/%ef%bf%bd", headers=JSON).status_code == 201
+    assert as_arbe.get("/oak/%ff").status_code == 404
+    assert as_arbe.get("/oak/%ef%bf%bd").status_code == 200
+
+
+def test_nothing_in_a_stream_is_a_page_that_may_do_something(as_arbe):
+    html = {"Content-Type": "text/html"}
+    as_arbe.put("/oak/page", headers=html, content=b"<script>1</script>")
+    for answer in (as_arbe.get("/oak/page"), as_arbe.get("/oak/none"), as_arbe.post("/oak/page", headers=html)):
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+
+
+def test_pages_behind_a_door_are_kept_for_whom_they_were_shown_to(as_arbe, log):
+    assert as_arbe.get(log).headers["vary"] == "Authorization, Cookie"
+
+
+def test_a_head_does_not_say_that_there_is_nothing(as_arbe, log):
+    add(as_arbe, log, b"1")
+    assert "content-length" not in as_arbe.head(log).headers
+
+
 def test_a_stream_closes_once_for_good_and_its_end_can_be_read(as_arbe, log):
     closed = add(as_arbe, log, b"1", Stream_Closed="true")
     assert (closed.status_code, closed.headers["stream-closed"]) == (204, "true")

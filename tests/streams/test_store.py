@@ -101,6 +101,7 @@ async def test_the_journal_is_dropped_when_it_has_grown_and_nothing_goes_with_it
     for n in range(200):
         await store.append(stream, one(f"{n}"))
     assert len(list((tmp_path / "live/journal").glob("*.*"))) <= 3
+    await store.settle()
     shutil.copytree(tmp_path / "live", tmp_path / "killed")
     await store.close()
     assert list((tmp_path / "live/journal").glob("*.*")) == []
@@ -117,6 +118,7 @@ async def test_a_page_is_the_same_whether_it_lies_in_memory_in_one_segment_or_in
         stream = await made(store)
         for n in range(0, 600, 3):
             await store.append(stream, Append([text.encode() for text in expected[n : n + 3]]))
+            await store.settle()
         if place == "segments":
             assert len(stream.segments) > 3
         at = START
@@ -157,6 +159,26 @@ async def test_nothing_is_visible_before_it_is_acknowledged(tmp_path):
         assert await told(store) == [] or appending.done() or stream.tail.messages == 1
         await asyncio.sleep(0)
     assert await told(store) == ["1"]
+    await store.close()
+
+
+async def test_a_writer_has_its_answer_before_followers_are_told_and_finds_what_it_wrote(tmp_path):
+    store, order = Store(tmp_path), []
+    stream = await made(store)
+    waiter = asyncio.get_running_loop().create_future()
+    stream.waiters.add(waiter)
+
+    async def follow():
+        await waiter
+        order.append("follower")
+
+    async def write():
+        await store.append(stream, one("1"))
+        order.append("writer")
+        assert await told(store) == ["1"]
+
+    await asyncio.gather(follow(), write())
+    assert order == ["writer", "follower"]
     await store.close()
 
 

@@ -1,6 +1,7 @@
 """What every store promises, whether it stands alone or several copies of it are ordered by a cluster."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ from streams.refusals import (
     TailMoved,
 )
 from streams.terms import Append, Producer, Settings
-from tests.streams.stores import BYTES, JSON, all_of, made, nats, one, opened, store, told
+from tests.streams.stores import BYTES, JSON, all_of, made, nats, one, opened, store, told, until_so
 
 __all__ = ["nats", "opened", "store"]
 
@@ -161,22 +162,26 @@ async def test_a_successor_starts_empty_and_the_old_one_takes_nothing_more(store
     assert await told(store) == ["2"]
 
 
-async def test_a_stream_lives_for_as_long_as_it_is_used(store):
-    brief = Settings("application/json", ttl=1)
+async def test_a_stream_lives_for_as_long_as_it_is_used(opened):
+    now = [time.time()]
+    store = await opened.open(clock=lambda: now[0])
+    brief = Settings("application/json", ttl=3)
     stream, idle = await made(store, settings=brief), await made(store, "oak/idle", brief)
     await store.create("oak/fixed", Settings("application/json", expires_at="2020-01-01T00:00:00Z"))
     assert await store.find("oak/fixed") is None
     for _ in range(4):
-        await asyncio.sleep(0.4)
+        now[0] += 1
         assert await store.find("oak/log") is stream
         store.touch(stream)
+        await until_so(lambda: stream.touch_kept == now[0])
     assert await store.find("oak/idle") is None
     with pytest.raises(NoStream):
         await store.append(idle, one("1"))
-    await asyncio.sleep(1.25)
+    now[0] += 3.5
     assert not (await store.create("oak/log", brief, one("2"))).duplicate
     assert stream.gone
     assert await told(store) == ["2"]
+    await store.close()
 
 
 async def test_pages_are_bounded_forward_and_backward(store):

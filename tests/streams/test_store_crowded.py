@@ -9,7 +9,7 @@ from streams.refusals import NoStream
 from streams.storage.spans import Positions
 from streams.storage.store import Store
 from streams.terms import Append
-from tests.streams.test_failing_disk import failing, settled
+from tests.streams.test_failing_disk import failing
 from tests.streams.test_store import JSON, made, one, told
 
 
@@ -43,7 +43,7 @@ async def test_idle_streams_leave_memory_and_nobody_can_tell(tmp_path):
     held = await made(store, "oak/held")
     for n in range(40):
         await made(store, f"oak/{n}")
-    await settled(store)
+    await store.settle()
     await made(store, "oak/40")
     assert len(store._logs._recent) <= 9 and len(store._logs._held) <= 13
     assert await store.find("oak/held") is held
@@ -73,7 +73,7 @@ async def test_positions_in_memory_are_bounded_together(tmp_path):
     streams = [await made(store, f"oak/{n}") for n in range(20)]
     for stream in streams:
         await store.append(stream, Append([b"1"] * 30))
-        await settled(store)
+        await store.settle()
     for stream in streams:
         assert (await store.read(stream, stream.recent.start._replace(messages=3, bytes=3), most=2)).data == b"1,1"
     assert sum(len(ends) * 8 for ends in positions._known.values()) <= 1500 and len(positions._known) <= 4

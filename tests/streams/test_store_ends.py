@@ -11,7 +11,6 @@ from streams.storage.files import FOLDERS
 from streams.storage.store import Store
 from streams.storage.sweeping import Sweep
 from streams.terms import Append, Settings
-from tests.streams.test_failing_disk import settled
 from tests.streams.test_store import JSON, made, one
 
 
@@ -102,7 +101,7 @@ async def test_what_is_older_than_is_kept_goes_in_whole_segments(tmp_path):
     stream = await store.find("oak/log")
     for n in range(200):
         await store.append(stream, one(f'"{n:048}"'))
-        await settled(store)
+        await store.settle()
     begin = await store.begin(stream)
     assert 1000 <= stream.tail.bytes - begin.bytes < 6000
     with pytest.raises(Dropped) as dropped:
@@ -128,12 +127,12 @@ async def test_what_a_fork_borrows_is_kept_as_long_as_the_fork(tmp_path):
     stream = await store.find("oak/log")
     for n in range(60):
         await store.append(stream, one(f'"{n:048}"'))
-        await settled(store)
+        await store.settle()
     assert (await store.read(await store.find("oak/fork"), START)).data == b'"first"'
     await store.delete("oak/fork")
     for n in range(60):
         await store.append(stream, one(f'"{n:048}"'))
-        await settled(store)
+        await store.settle()
     with pytest.raises(Dropped):
         await store.read(stream, START)
     await store.close()

@@ -11,7 +11,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from streams.storage.store import Store
 from tests.streams.model import TTL, Chance, Model, Op, differences, kept, misnamed, perform, put_back
-from tests.streams.test_failing_disk import settled
 
 NAMES = [f"oak/{letter}" for letter in "abcde"]
 QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about what a disk does
@@ -85,7 +84,7 @@ class Streams(RuleBasedStateMachine):
     @rule()
     def crash(self):
         """What a kill leaves behind while nothing is asked for and nothing is laid into files."""
-        self.run(settled(self.store))
+        self.run(self.store.settle())
         files = kept(self.folder)
         self.run(self.store.close())
         put_back(self.folder, files)

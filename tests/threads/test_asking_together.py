@@ -69,7 +69,7 @@ def test_each_is_answered_as_if_they_were_alone(oak, ada, bo, scribe, cy, stream
     assert found == {  # thread, child, other, signals, gone, bytes
         "ada": ["rwx", "rwx", "rwx", "r", "", "rwx"],
         "her reader": ["r", "r", "r", "", "", "r"],
-        "her run": ["rw", "rw", "", "", "", "rw"],
+        "her run": ["rw", "rw", "", "", "", ""],
         "bo": ["r", "", "rw", "", "", "rw"],
         "scribe": ["rw", "rw", "", "", "", ""],
         "cy": [""] * 6,

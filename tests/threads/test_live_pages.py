@@ -28,9 +28,10 @@ from streams.bell import ring
 from streams.serving.server import StreamServer
 from streams.storage.store import Store
 from streams.wire import OpenDoor
+from tests.services import wait_for
 from threads import live, watching
 from threads.frames import Recent
-from threads.live import GONE, LiveThread
+from threads.live import GONE, NOT_YOURS, LiveThread
 from threads.models import Thread
 
 SOON = 10  # seconds, on a machine with a lot to do
@@ -51,8 +52,7 @@ class Place:
 
     def start(self):
         self._thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
+        wait_for(self.server, self._thread)
 
     def stop(self):
         self.server.should_exit = True
@@ -270,6 +270,35 @@ async def test_in_one_event_each_is_shown_the_names_that_they_may_know(place, ke
     assert ["Hidden plan" in str(events) for events in told] == [True, False, True]
     assert ["A child thread" in str(events) for events in told] == [False, True, False]
     assert len({event["seq"] for events in told for event in events}) == 1
+
+
+async def test_a_run_is_not_shown_the_names_of_threads_that_its_agent_may_read(place, key_of, oak, ada, thread):
+    hers, runs = await key_of(ada), await key_of(ada, "token")
+
+    def prepare():
+        with inside(oak, ada):
+            Token.objects.filter(agent=ada).update(run_thread=thread.pk, run="r")
+            elsewhere = Thread.objects.open_in(oak, by=ada, name="Hidden plan", parent=thread)
+            Thread.objects.filter(pk=elsewhere.pk).update(parent_thread=None)  # told of here, and outside of the run
+
+    await aside(prepare)
+    async with place.watch(thread, hers) as page, place.watch(thread, runs) as run:
+        told = [await hears(one, "goes on in a thread of its own") for one in (page, run)]
+    assert ["Hidden plan" in str(events) for events in told] == [True, False]
+
+
+async def test_whoever_shows_nothing_is_answered_before_anybody_looks_for_the_thread(place, thread, monkeypatch):
+    looked = []
+
+    async def stream_of(house_id, thread_id):
+        looked.append(thread_id)
+        raise AssertionError("a stranger has the database asked")
+
+    monkeypatch.setattr(live, "_stream_of", stream_of)
+    for key in (("X", "nothing"), ("Authorization", "Bearer nonsense"), ("Cookie", "arbe_session=" + "a" * 32)):
+        async with place.watch(thread, key) as page:
+            assert await closed(page) == NOT_YOURS
+    assert looked == []
 
 
 async def test_a_name_is_not_shown_any_more_once_it_may_not_be_known(place, key_of, oak, ada, bo, thread):
