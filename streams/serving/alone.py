@@ -124,7 +124,7 @@ class Alone(uvicorn.Server):
 
 
 def _collect_less() -> None:
-    """What is there now stays; looking through all of it for garbage again and again held requests up by half a second."""
+    """What is there now stays; looking through all of it for garbage again and again held requests up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(700, 10, 1000)
