@@ -154,8 +154,8 @@ def test_make_completes_targets_with_their_marks_and_makes_what_is_stale(page):
     send(page, "$ sed -i 's/May,501/May,555/' data/coffee.csv")
     expect(page.locator(".card", has_text="sed -i").locator(".mark.completed").last).to_be_visible()
     page.get_by_role("textbox", name="Say something").press_sequentially("make re")
-    expect(page.get_by_role("option")).to_contain_text("report.md")
-    expect(page.get_by_role("option").locator(".mark.stale")).to_be_visible()
+    expect(page.get_by_role("listbox").get_by_role("option")).to_contain_text("report.md")
+    expect(page.get_by_role("listbox").get_by_role("option").locator(".mark.stale")).to_be_visible()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     make = page.locator(".card", has=page.locator("[data-prompt=make]")).last
