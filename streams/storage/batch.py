@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from streams.offsets import START, Offset
 from streams.refusals import AlreadyThere, DiskFull, Gone, Malformed, NoStream, Refusal, StorageFailed
@@ -88,15 +89,15 @@ class Batch:
                 request.future.set_exception(refusal)
         return []
 
-    @property
+    @cached_property
     def touched(self) -> list[Draft]:
-        """Each that changes; one that was replaced before the one that replaces it."""
+        """Once all are gathered: each that changes; one that was replaced before the one that replaces it."""
         return [draft for draft in [*self.replaced, *self.drafts.values()] if draft.is_changed]
 
-    @property
+    @cached_property
     def makes_room(self) -> bool:
         """Whether it is nothing but that streams go."""
-        return any(draft.deleted for draft in self.touched) and not any(map(any, (each.data for each in self.touched)))
+        return any(draft.deleted for draft in self.touched) and not any(any(draft.data) for draft in self.touched)
 
     def pack(self) -> bytes:
         for draft in self.touched:

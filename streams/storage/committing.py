@@ -37,6 +37,7 @@ MOST_JOURNALS = 4  # as much may wait in memory to be flushed; then appends wait
 AGAIN = 5.0  # seconds after a flush that failed
 QUICK = 0.0005  # seconds that the last sync took
 SMALL = 1 << 16  # bytes
+FEW = 8  # followers of a stream
 
 
 class Commits:
@@ -129,9 +130,11 @@ class Commits:
                 return
             self._publish(batch)
             self.place = batch.place or self.place
-        # Writers first: whoever waits for an answer does not wait until a hundred followers have been written to.
-        batch.answer()
+        # Whoever waits for an answer does not wait until a hundred followers have been written to; a few come first.
+        if any(len(draft.log.waiters) > FEW for draft in batch.touched):
+            batch.answer()
         self._wake(batch)
+        batch.answer()
         if self._is_long or self._failure or (self._is_full and self._removed):
             await self._flush()
 

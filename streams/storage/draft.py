@@ -27,6 +27,26 @@ SEQ_AT, SEQ_END = 8, 41
 class Draft:
     """The stream as it will be when the batch is on disk; nobody but the batch sees it."""
 
+    __slots__ = (
+        "_is_all",
+        "_parts",
+        "_producers",
+        "closed",
+        "closed_by",
+        "data",
+        "deleted",
+        "entries",
+        "first",
+        "is_soft_deleted",
+        "log",
+        "number",
+        "packed",
+        "references",
+        "stream_seq",
+        "tail",
+        "touch_kept",
+    )
+
     def __init__(self, log: StreamLog) -> None:
         self.log = log
         self.tail, self.number = log.tail, log.number

@@ -8,6 +8,7 @@ import pytest
 
 from streams.offsets import START, Offset
 from streams.refusals import Malformed, NoStream, Refusal
+from streams.storage.committing import FEW
 from streams.storage.store import FolderInUse, Store
 from streams.terms import Append, Producer, Settings
 
@@ -162,13 +163,14 @@ async def test_nothing_is_visible_before_it_is_acknowledged(tmp_path):
     await store.close()
 
 
-async def test_a_writer_has_its_answer_before_followers_are_told_and_finds_what_it_wrote(tmp_path):
+@pytest.mark.parametrize(("followers", "first"), [(1, "follower"), (FEW + 1, "writer")])
+async def test_a_writer_does_not_wait_for_a_crowd_of_followers_and_finds_what_it_wrote(tmp_path, followers, first):
     store, order = Store(tmp_path), []
     stream = await made(store)
-    waiter = asyncio.get_running_loop().create_future()
-    stream.waiters.add(waiter)
+    waiters = [asyncio.get_running_loop().create_future() for _ in range(followers)]
+    stream.waiters.update(waiters)
 
-    async def follow():
+    async def follow(waiter):
         await waiter
         order.append("follower")
 
@@ -177,8 +179,9 @@ async def test_a_writer_has_its_answer_before_followers_are_told_and_finds_what_
         order.append("writer")
         assert await told(store) == ["1"]
 
-    await asyncio.gather(follow(), write())
-    assert order == ["writer", "follower"]
+    await asyncio.gather(*map(follow, waiters), write())
+    assert order[0] == first
+    assert sorted(order) == sorted(["writer", *["follower"] * followers])
     await store.close()
 
 
