@@ -183,7 +183,7 @@ class Front(asyncio.Protocol):
             return
         self.flow.resume_reading()
         if not exchange.keep_alive:
-            if exchange.is_whole:
+            if exchange.is_whole and not self._is_deaf:
                 self.part()
             else:
                 self._linger()
