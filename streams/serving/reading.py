@@ -88,8 +88,6 @@ class Reading:
         offset = Offset.parse(text)
         if offset is None:
             raise Malformed("An offset is -1, now, or what this server gave out.")
-        if not await self._store.holds(stream, offset):
-            raise Malformed("This offset was never given out for this stream.")
         return offset
 
     async def _events_from(self, stream: StreamLog, at: Offset, mark: str) -> Encoded:
@@ -165,6 +163,7 @@ class Reading:
         await _show(request, send, headers, body(stream, page))
 
     async def _events(self, request: Request, caller: Caller, stream: StreamLog, start: Offset, send: Send) -> None:
+        await self._store.require(stream, start)  # while no can still be said
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
         if not _is_text(stream):
             headers.append((b"stream-sse-data-encoding", b"base64"))

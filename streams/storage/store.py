@@ -146,17 +146,20 @@ class Store:
 
     async def read(self, stream: StreamLog, start: Offset, most: int | None = None, size: int = PAGE) -> Page:
         """A page from `start` on, bounded in bytes and, if asked, in messages."""
-        if not await self.holds(stream, start):
-            raise Malformed("This offset was never given out for this stream.")
+        await self.require(stream, start)
         data, end = await self._spans.forward(stream, start, size, most)
         return self._page(stream, data, start, end)
 
     async def before(self, stream: StreamLog, stop: Offset, most: int, size: int = PAGE) -> Page:
         """The page that ends at `stop`: the last messages before it."""
-        if not await self.holds(stream, stop):
-            raise Malformed("This offset was never given out for this stream.")
+        await self.require(stream, stop)
         start = await self._spans.backward(stream, stop, size, most)
         return self._page(stream, await self._spans.between(stream, start, stop), start, stop)
+
+    async def require(self, stream: StreamLog, offset: Offset) -> None:
+        """Raises `Malformed` for a place that was never given out, `Dropped` for one that is no longer kept."""
+        if not await self.holds(stream, offset):
+            raise Malformed("This offset was never given out for this stream.")
 
     async def holds(self, stream: StreamLog, offset: Offset) -> bool:
         """Whether this place was given out for the stream. Raises `Dropped` for one that is no longer kept."""
