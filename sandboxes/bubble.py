@@ -8,6 +8,7 @@ AGENT = 1000
 HOME = "/home/agent"
 TREE = "/home/agent/tree"
 OBJECTS = "/run/arbe/objects"
+PROGRAMS = "/opt/arbe"
 
 ENV = {
     "PATH": f"{HOME}/.local/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
@@ -20,6 +21,9 @@ ENV = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+ARBE = "/run/arbe/bin/arbe"  # the command by that name, which needs the programs' node
+PATH = f"{PROGRAMS}/bin:{os.path.dirname(ARBE)}:{ENV['PATH']}"
+MODES = {ARBE: "0755"}
 FILES = {
     "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nagent:x:{AGENT}:{AGENT}:agent:{HOME}:/bin/sh\n",
     "/etc/group": f"root:x:0:\nagent:x:{AGENT}:\n",
@@ -32,9 +36,9 @@ SHM_MB = 64
 TMP, VAR_TMP, SHM = "/tmp", "/var/tmp", "/dev/shm"  # noqa: S108 - those of the sandbox
 
 
-def files(network: bool) -> dict[str, str]:
+def files(network: bool, arbe: str | None) -> dict[str, str]:
     """Small files that arbe writes itself, so that the host's never show."""
-    return FILES if network else FILES | OFFLINE_FILES
+    return FILES | ({} if network else OFFLINE_FILES) | ({ARBE: arbe} if arbe else {})
 
 
 def arguments(
@@ -42,6 +46,7 @@ def arguments(
     home: str,
     tree: str,
     objects: str | None,
+    programs: str | None,
     data: dict[str, int],
     env: dict[str, str],
     cwd: str,
@@ -54,10 +59,19 @@ def arguments(
         *_system(SYSTEM + (ONLINE if network else ())),
         *_writable(home, tree, tmp_mb),
         *(("--ro-bind", objects, OBJECTS) if objects else ()),
-        *(word for path, fd in data.items() for word in ("--perms", "0644", "--ro-bind-data", str(fd), path)),
+        *(("--ro-bind", programs, PROGRAMS) if programs else ()),
+        *(
+            word
+            for path, fd in data.items()
+            for word in ("--perms", MODES.get(path, "0644"), "--ro-bind-data", str(fd), path)
+        ),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", cwd, "--clearenv"),
-        *(word for name, value in (ENV | env).items() for word in ("--setenv", name, value)),
+        *(
+            word
+            for name, value in (ENV | ({"PATH": PATH} if programs else {}) | env).items()
+            for word in ("--setenv", name, value)
+        ),
     ]
 
 

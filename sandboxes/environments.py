@@ -53,6 +53,10 @@ class MissingSecret(Refused):
     code = "missing_secret"
 
 
+# What the run of an agent may use where the recipe is silent: it works for hours, and talks all the time.
+RUN_LIMITS = {"memory_mb": 4096, "cpu_seconds": 86400, "wall_seconds": 86400, "output_mb": 512, "processes": 512}
+
+
 class EnvironmentQuerySet(models.QuerySet["Environment"]):
     """The house's environments."""
 
@@ -113,6 +117,11 @@ class Environment(models.Model):
     @property
     def limits(self) -> Limits:
         return Limits.of(self.config.get("limits", {}))
+
+    @property
+    def run_limits(self) -> Limits:
+        """Those of an agent's run: hours, where the recipe says nothing else."""
+        return Limits.of({**RUN_LIMITS, **self.config.get("limits", {})})
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,8 @@ NEW_MOUNTS, PRIVATE, RECURSIVE, BIND, NO_SETUID_NO_DEVICES = 0x20000, 1 << 18, 0
 DEATH_SIGNAL, KILL, ADOPT = 1, 9, 36
 # A command begins when the warden, knowing by what to end it, opens the gate; a warden that died never does.
 GATED = ("/bin/sh", "-c", 'read -r _ && exec "$@" < /dev/null', "sh")
-SHOWN = ("/tmp/home", "/tmp/tree", "/tmp/objects")  # noqa: S108 - in a mount namespace that is the sandbox's alone
+HEARING = ("/bin/sh", "-c", 'read -r _ && exec "$@"', "sh")  # what comes after that line is the command's own
+SHOWN = "/tmp"  # noqa: S108 - in a mount namespace that is the sandbox's alone
 LIBC = CDLL(None, use_errno=True)
 
 
@@ -40,13 +41,15 @@ def launch(order: Order, gate: int, printing: int, telling: int) -> int:
 
 
 def become_bubblewrap(order: Order, telling: int, warden: int) -> None:
-    folders = [order["home"], order["tree"], *filter(None, [order["objects"]])]
-    home, tree, *objects = reachable(folders, order["owner"])
+    folders = {name: order[name] for name in ("home", "tree", "objects", "programs") if order[name]}
+    shown = reachable(folders, order["owner"])
+    files = bubble.files(order["network"], order["arbe"])
     words = bubble.arguments(
-        home=home,
-        tree=tree,
-        objects=objects[0] if objects else None,
-        data={path: memory(text.encode()) for path, text in bubble.files(order["network"]).items()},
+        home=shown["home"],
+        tree=shown["tree"],
+        objects=shown.get("objects"),
+        programs=shown.get("programs"),
+        data={path: memory(text.encode()) for path, text in files.items()},
         env=order["env"],
         cwd=order["cwd"],
         network=order["network"],
@@ -55,7 +58,8 @@ def become_bubblewrap(order: Order, telling: int, warden: int) -> None:
     said = memory(b"".join(os.fsencode(word) + b"\0" for word in words))
     step_down(order, warden)
     os.set_inheritable(telling, True)
-    start = ["bwrap", "--args", str(said), "--json-status-fd", str(telling), "--", *GATED, *order["argv"]]
+    gate = HEARING if order["takes_input"] else GATED
+    start = ["bwrap", "--args", str(said), "--json-status-fd", str(telling), "--", *gate, *order["argv"]]
     os.execve(order["bwrap"], start, {})  # noqa: S606 - no shell, on purpose
 
 
@@ -84,19 +88,20 @@ def memory(data: bytes) -> int:
     return fd
 
 
-def reachable(folders: list[str], owner: int | None) -> list[str]:
+def reachable(folders: dict[str, str], owner: int | None) -> dict[str, str]:
     """Where the sandbox's user can name its folders: their parents may be closed to it, so they are shown elsewhere."""
     if owner is None:
         return folders
     if LIBC.unshare(NEW_MOUNTS):
         raise OSError(get_errno(), "arbe may not make a mount namespace")
     mount(b"none", b"/", None, RECURSIVE | PRIVATE)
-    sources = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) for path in folders]
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    sources = {name: os.open(path, flags) for name, path in folders.items()}
     mount(b"tmpfs", b"/tmp", b"tmpfs", NO_SETUID_NO_DEVICES, b"size=64k,mode=755")
-    places = list(SHOWN[: len(sources)])
-    for source, place in zip(sources, places, strict=True):
-        os.mkdir(place)
-        mount(b"/proc/self/fd/%d" % source, os.fsencode(place), None, BIND)
+    places = {name: f"{SHOWN}/{name}" for name in sources}
+    for name, source in sources.items():
+        os.mkdir(places[name])
+        mount(b"/proc/self/fd/%d" % source, os.fsencode(places[name]), None, BIND)
         os.close(source)
     return places
 

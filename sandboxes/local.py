@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 NOBODY = 65534
+INSIDE = Path(__file__).parent / "inside" / "arbe"
 ENDING = 2.0
 ABANDONED = 600.0
 
@@ -32,8 +33,8 @@ ABANDONED = 600.0
 class Local:
     """`root/<sandbox>/{home,tree,processes,farm,cache,tracked}`; only arbe may look in."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+    def __init__(self, root: Path, programs: Path | None = None) -> None:
+        self.root, self.programs = root.resolve(), programs
         self._fine = False
 
     def check(self) -> str | None:
@@ -105,10 +106,14 @@ class Local:
             "home": str(folder / "home"),
             "tree": str(folder / "tree"),
             "objects": tracking.objects(folder),
+            "programs": self._programs() if what.programs else None,
+            "arbe": INSIDE.read_text() if what.programs else None,
             "argv": [shell, "-c", what.command] if isinstance(what.command, str) else list(what.command),
             "env": dict(what.env),
             "cwd": what.cwd,
             "network": what.network,
+            "doors": [door.order() for door in what.doors],
+            "takes_input": what.takes_input,
             "limits": asdict(what.limits),
         }
         try:
@@ -124,6 +129,12 @@ class Local:
 
     def poll(self, ref: str, process_id: str) -> Exit | None:
         return self._process(ref, process_id).poll()
+
+    def send(self, ref: str, process_id: str, key: str, data: bytes) -> None:
+        self._process(ref, process_id).send(key, data)
+
+    def close_input(self, ref: str, process_id: str) -> None:
+        self._process(ref, process_id).close_input()
 
     def stop(self, ref: str, process_id: str) -> None:
         self._process(ref, process_id).stop()
@@ -157,6 +168,17 @@ class Local:
         owner = _facts(folder)["owner"]
         restore(folder / "tree", Bare(bare), tree, None if owner is None else (owner, owner), _cache(folder, bare))
 
+    def pack(self, ref: str, bare: Path, folder: str) -> str:
+        from sandboxes import packing
+
+        return packing.pack(self._living(ref), bare, folder)
+
+    def unpack(self, ref: str, bare: Path, folder: str, tree: str) -> None:
+        from sandboxes import packing
+
+        sandbox = self._living(ref)
+        packing.unpack(sandbox, bare, folder, tree, _facts(sandbox)["owner"])
+
     def track(self, ref: str, bare: Path, branch: str, commit: str) -> None:
         folder = self._living(ref)
         tracking.track(folder, bare, branch, commit, _facts(folder)["owner"], _cache(folder, bare))
@@ -189,6 +211,11 @@ class Local:
 
     def _process(self, ref: str, process_id: str) -> Process:
         return Process(self._folder(ref) / "processes" / _named(process_id))
+
+    def _programs(self) -> str:
+        if self.programs is None or not self.programs.is_dir():
+            raise ProviderError("No agent's program is installed here: manage.py runtimes install", permanent=True)
+        return str(self.programs.resolve())
 
     def _refuse_if_unsafe(self) -> None:
         if (problem := self.check()) is not None:

@@ -146,12 +146,15 @@ class Sandbox(models.Model):
 
     # Looking and levelling
 
-    def level(self, repository: Repository) -> list[str]:
-        """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched."""
+    def level(self, repository: Repository, branch: str | None = None) -> list[str]:
+        """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched.
+
+        Git inside is on that branch then, or on one that begins there.
+        """
         commit = repository.head
         head = repository.bare.tree_of(commit)
         conflicts = [] if head == self.base_tree else self._bring(repository, head)
-        self.machine.track(self.ref, repository.bare.path, repository.branch, commit)
+        self.machine.track(self.ref, repository.bare.path, branch or repository.branch, commit)
         return conflicts
 
     def _bring(self, repository: Repository, head: str) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandboxes import lifetimes
+from sandboxes import inputs, lifetimes
 from sandboxes.provider import Exit, ProviderError, Reason
 from sandboxes.wardens import WARDENS
 
@@ -21,7 +21,7 @@ UNCLAIMED = 30.0  # after this long without a warden nobody is about to start it
 
 @dataclass(frozen=True)
 class Process:
-    """`folder/{output,exit.json,warden.pid,inside.pid,stop}`."""
+    """`folder/{output,input,exit.json,warden.pid,inside.pid,stop}`."""
 
     folder: Path
 
@@ -34,6 +34,24 @@ class Process:
         if not self._has("warden.pid"):
             why = self._read("warden.log")[-500:]
             raise ProviderError(f"The command could not be started: {why}", permanent=False)
+
+    def send(self, key: str, data: bytes) -> None:
+        if not key:
+            raise ProviderError("What is sent has a key.", permanent=True)
+        self._add(key, data)
+
+    def close_input(self) -> None:
+        self._add("", b"")
+
+    def _add(self, key: str, data: bytes) -> None:
+        try:
+            self.folder.mkdir(exist_ok=True, mode=0o700)  # what is said before it is started, it reads first
+            inputs.add(str(self.folder / "input"), key, data)
+        except FileNotFoundError as gone:
+            raise ProviderError("There is no such process.", permanent=True) from gone
+        except inputs.InputClosed as closed:
+            raise ProviderError("Its standard input has ended.", permanent=True) from closed
+        lifetimes.send(self._read("warden.pid"), signal.SIGURG)  # which, before it listens, does nothing
 
     def read(self, offset: int, limit: int) -> bytes:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from artifacts.tree import Snapshot
@@ -74,6 +76,50 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
+class Door:
+    """What a command may reach of the outside: `$ARBE_DOOR/prefix/…` inside is `url/…`, with headers put in there."""
+
+    prefix: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets are in here
+    drops: tuple[str, ...] = ()  # headers of the command's own that do not pass
+    public: bool = False  # leads nowhere but to the public internet, whatever its name turns out to mean
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", self.prefix):
+            raise ProviderError(f"{self.prefix!r} cannot name a door.", permanent=True)
+        for name, value in self.headers.items():
+            if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not re.fullmatch(r"[\t -~\xa0-\xff]*", value):
+                raise ProviderError(f"The header {name!r} of a door holds what no header may.", permanent=True)
+        self.order()
+
+    def order(self) -> dict[str, Any]:
+        """In the parts that a relay needs, which has no time to take an address apart."""
+        try:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise self._nowhere() from error
+        plain = re.fullmatch(r"[!-~]+", self.url) and not (parts.query or parts.fragment or "@" in parts.netloc)
+        if not plain or not host or parts.scheme not in ("http", "https"):
+            raise self._nowhere()
+        return {
+            "prefix": self.prefix,
+            "scheme": parts.scheme,
+            "host": host,
+            "port": port or (443 if parts.scheme == "https" else 80),
+            "authority": parts.netloc,
+            "path": parts.path.rstrip("/"),
+            "headers": dict(self.headers),
+            "drops": list(self.drops),
+            "public": self.public,
+        }
+
+    def _nowhere(self) -> ProviderError:
+        return ProviderError(f"{self.url!r} is no http address that a door could lead to.", permanent=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exec:
     """One command to run: a list of words, or a text for the shell."""
 
@@ -83,6 +129,9 @@ class Exec:
     cwd: str = "/home/agent/tree"
     limits: Limits = DEFAULT_LIMITS
     network: bool = False
+    programs: bool = False  # those of agents are there too, under /opt/arbe
+    doors: tuple[Door, ...] = ()
+    takes_input: bool = False  # else its standard input is empty
 
     def __post_init__(self) -> None:
         words = (self.command,) if isinstance(self.command, str) else self.command
@@ -142,9 +191,21 @@ class Provider(Protocol):
     def stop(self, ref: str, process_id: str) -> None:
         """Ends everything the command started, and returns when it has ended."""
 
+    def send(self, ref: str, process_id: str, key: str, data: bytes) -> None:
+        """Adds to what the command reads on its standard input; once per key, whoever asks and however often."""
+
+    def close_input(self, ref: str, process_id: str) -> None:
+        """After what was sent, its standard input ends."""
+
     def snapshot(self, ref: str, bare: Path) -> Snapshot: ...
 
     def restore(self, ref: str, bare: Path, tree: str) -> None: ...
+
+    def pack(self, ref: str, bare: Path, folder: str) -> str:
+        """A folder of the home as a tree of the repository; the empty tree where there is none."""
+
+    def unpack(self, ref: str, bare: Path, folder: str, tree: str) -> None:
+        """Makes that folder of the home hold the tree."""
 
     def track(self, ref: str, bare: Path, branch: str, commit: str) -> None:
         """Have git inside compare the tree with this commit, as the head of the branch. While nothing runs there."""

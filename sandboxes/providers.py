@@ -13,4 +13,4 @@ DEFAULT = "local"
 @cache
 def provider(name: str) -> Provider:
     """The provider behind a sandbox row. Raises `KeyError` for one this installation does not have."""
-    return {"local": lambda: Local(settings.ARBE_VAR / "sandboxes")}[name]()
+    return {"local": lambda: Local(settings.ARBE_VAR / "sandboxes", settings.RUNTIMES)}[name]()

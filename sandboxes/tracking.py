@@ -16,7 +16,8 @@ def track(folder: Path, bare: Path, branch: str, commit: str, owner: int | None,
     from artifacts.worktree import WorkTree
 
     news = {"objects": str(bare / "objects"), "branch": branch, "commit": commit}
-    if _told(folder) == news | {"files": _version(cache)}:
+    before = _told(folder)
+    if before == news | {"files": _version(cache)}:
         return
     tree = WorkTree(
         folder=folder / "tree",
@@ -25,7 +26,7 @@ def track(folder: Path, bare: Path, branch: str, commit: str, owner: int | None,
         owner=None if owner is None else (owner, owner),
         cache=cache,
     )
-    tree.track(Bare(bare), branch, commit)
+    tree.track(Bare(bare), branch, commit, before.get("branch"))
     (folder / "tracked.new").write_text(json.dumps(news | {"files": _version(cache)}))
     (folder / "tracked").unlink(missing_ok=True)  # replacing it has some file systems write at once
     (folder / "tracked.new").rename(folder / "tracked")

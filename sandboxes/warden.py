@@ -16,6 +16,7 @@ from sandboxes.launch import launch
 
 TYPE_CHECKING = False  # importing typing takes longer than the rest of this file
 if TYPE_CHECKING:
+    from sandboxes.doors import Doors
     from sandboxes.launch import Order
 
 
@@ -60,9 +61,21 @@ def follow(order: Order) -> None:
     printed, printing = os.pipe()
     told, telling = os.pipe()
     started = time.time()
+    doors = open_doors(order)
     pid = launch(order, waiting, printing, telling)
     for theirs in (waiting, printing, telling):
         os.close(theirs)
-    from sandboxes.watch import Watch  # while bubblewrap is setting up
+    from sandboxes.watch import Pipes, Watch  # while bubblewrap is setting up
 
-    Watch(order, started, pid, gate, printed, told).run()
+    Watch(order, started, pid, Pipes(gate, printed, told), doors).run()
+
+
+def open_doors(order: Order) -> Doors | None:
+    """The command is told where they are; nobody else is."""
+    if not order["doors"]:
+        return None
+    from sandboxes.doors import Doors
+
+    doors = Doors(order["doors"], order["network"])
+    order["env"] = {**order["env"], "ARBE_DOOR": doors.address}
+    return doors

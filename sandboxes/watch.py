@@ -8,9 +8,13 @@ import resource
 import select
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sandboxes import lifetimes, limits
+from sandboxes.inputs import Feed
+
+if TYPE_CHECKING:
+    from sandboxes.doors import Doors
 
 GRACE = 0.7  # between asking and ending
 WATCH = 0.1  # between two looks at memory and processor time
@@ -18,12 +22,21 @@ BLOCK = 1 << 16
 BY_SIGNAL: dict[int, str] = {signal.SIGXCPU: "cpu_time", signal.SIGXFSZ: "file_size"}
 
 
+class Pipes(NamedTuple):
+    """To the command, and from it."""
+
+    gate: int
+    printed: int
+    told: int
+
+
 class Watch:
     """Copies what the command prints to a file, holds it to its limits, and writes down how it ended."""
 
-    def __init__(self, order: dict[str, Any], started: float, pid: int, gate: int, printed: int, told: int) -> None:
+    def __init__(self, order: dict[str, Any], started: float, pid: int, pipes: Pipes, doors: Doors | None) -> None:
         self.limits = order["limits"]
-        self.pid, self.gate, self.printed, self.told = pid, gate, printed, told
+        self.pid, self.printed, self.told, self.doors = pid, pipes.printed, pipes.told, doors
+        self.feed = Feed("input" if order["takes_input"] else None, pipes.gate)
         self.held = os.pidfd_open(pid)
         self.started, self.wall_end = started, time.monotonic() + self.limits["wall_seconds"]
         self.room, self.written = int(self.limits["output_mb"] * limits.MB), 0
@@ -42,7 +55,10 @@ class Watch:
         _, status = os.waitpid(self.pid, 0)
         self.settle()
         bury()
-        self.record(os.waitstatus_to_exitcode(status))
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # before the relay counts
+        if self.doors:
+            self.doors.close()
+        self.record(os.waitstatus_to_exitcode(status), used)
 
     def follow(self) -> None:
         """Until bubblewrap has ended."""
@@ -51,10 +67,9 @@ class Watch:
             poll.register(fd, select.POLLIN)
         look = time.monotonic() + WATCH
         while True:
-            ready = {fd for fd, _ in poll.poll(max(0, int(1000 * (look - time.monotonic())) + 1))}
+            ready = self.wait(poll, look)
             if self.bell in ready:
-                os.read(self.bell, 64)
-                self.end("stopped", GRACE)
+                self.answer_bell()
             if self.told in ready and not self.hear():
                 poll.unregister(self.told)
             if self.printed in ready and not self.copy():
@@ -64,6 +79,24 @@ class Watch:
             if time.monotonic() >= look:
                 self.look()
                 look = time.monotonic() + WATCH
+
+    def wait(self, poll: select.poll, until: float) -> set[int]:
+        """Which descriptors have something; what is there for the command is passed on as it takes it."""
+        feeding = self.feed.fd if self.feed.is_full else None
+        if feeding is not None:
+            poll.register(feeding, select.POLLOUT)
+        ready = {fd for fd, _ in poll.poll(max(0, int(1000 * (until - time.monotonic())) + 1))}
+        if feeding is not None:
+            poll.unregister(feeding)
+            if feeding in ready:
+                self.feed.go_on()
+        return ready - {feeding}
+
+    def answer_bell(self) -> None:
+        if set(os.read(self.bell, 64)) - {signal.SIGURG}:
+            self.end("stopped", GRACE)
+        elif self.feed.begun:
+            self.feed.go_on()
 
     def hear(self) -> bool:
         """bubblewrap says which process is the first inside, and at the end its exit code."""
@@ -77,14 +110,21 @@ class Watch:
                 return bool(block)
             with open("inside.pid", "w") as file:
                 file.write(lifetimes.name(self.init))
-            self.open_gate()
+            self.open_gate(self.init)
         return bool(block)
 
-    def open_gate(self) -> None:
+    def open_gate(self, init: int) -> None:
+        """A command begins when its doors are open: nothing it calls is refused for being early."""
         try:
-            os.write(self.gate, b"\n")
-        except BrokenPipeError:
-            return
+            if self.doors:
+                self.doors.open(init)
+        except OSError as error:
+            os.write(self.output, f"arbe could not open a door into the sandbox: {error}\n".encode())
+            return self.end("not_started", 0)
+        self.feed.go_on()
+        if self.doors:
+            self.doors.keep()
+        return None
 
     def copy(self) -> bool:
         block = os.read(self.printed, BLOCK)
@@ -100,6 +140,10 @@ class Watch:
 
     def look(self) -> None:
         now = time.monotonic()
+        if self.feed.begun:
+            self.feed.go_on()
+        if self.doors:
+            self.doors.tend()
         if self.kill_at is not None and now >= self.kill_at:
             self.kill()
         elif now >= self.wall_end:
@@ -140,13 +184,12 @@ class Watch:
         while readable(self.printed, 1) and self.copy():
             pass
 
-    def record(self, code: int) -> None:
+    def record(self, code: int, used: resource.struct_rusage) -> None:
         told = b'"exit-code"' in self.status
         reason = self.reason or ("exited" if told else "not_started")
         number = code - 128 if 128 < code <= 192 else None
         if reason == "exited" and number is not None:
             reason = BY_SIGNAL.get(number, reason)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         facts = {
             "reason": reason,
             "code": code if told else None,
@@ -188,6 +231,6 @@ def hear_signals() -> int:
     bell, ring = os.pipe()
     os.set_blocking(ring, False)
     signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGURG):
         signal.signal(number, lambda *_: None)
     return bell

@@ -10,7 +10,8 @@ from threading import Thread
 import pytest
 
 from sandboxes.local import Local
-from sandboxes.provider import Exec, Exit, Limits, ProviderError
+from sandboxes.provider import Door, Exec, Exit, Limits, ProviderError
+from tests.sandboxes.upstream import Upstream
 
 PROVIDERS = {"local": Local}
 HERE = os.getpid()  # in every mark: the same test may run elsewhere on this machine at the same time
@@ -347,3 +348,222 @@ def test_the_tree_is_kept_brought_back_and_its_reads_seen(machine, fresh, tmp_pa
     fresh.provider.restore(fresh.ref, tmp_path / "r.git", seen.tree)
     _, output = fresh.run("cat a d/b c; readlink link; echo mine >> a; find . -not -user agent")
     assert output == "1\n2\nx\n/etc/shadow\n"
+
+
+# Input
+
+
+def test_what_is_sent_arrives_on_standard_input_in_order_and_once(machine):
+    process = machine.start("while read -r line; do echo got $line; done; echo end", takes_input=True)
+    for key, line in (("1", b"one\n"), ("2", b"two\n"), ("1", b"one\n"), ("2", b"other\n")):
+        machine.provider.send(machine.ref, process, key, line)
+    machine.until(process, "got two")
+    machine.provider.send(machine.ref, process, "3", b"three\n")
+    machine.provider.close_input(machine.ref, process)
+    machine.provider.close_input(machine.ref, process)
+    machine.provider.send(machine.ref, process, "3", b"three\n")
+    assert machine.ended(process).code == 0
+    assert machine.output(process) == "got one\ngot two\ngot three\nend\n"
+
+
+def test_after_the_end_of_the_input_nothing_new_is_taken(machine):
+    process = machine.start("cat", takes_input=True)
+    machine.provider.close_input(machine.ref, process)
+    with pytest.raises(ProviderError) as refused:
+        machine.provider.send(machine.ref, process, "late", b"late")
+    assert refused.value.permanent and machine.ended(process).code == 0 and machine.output(process) == ""
+
+
+def test_what_is_said_before_a_command_is_started_it_reads_first(machine):
+    machine.provider.send(machine.ref, "early", "1", b"first\n")
+    machine.start("read -r a; read -r b; echo $a $b", process_id="early", takes_input=True)
+    machine.provider.send(machine.ref, "early", "2", b"second\n")
+    assert machine.ended("early").code == 0
+    assert machine.output("early") == "first second\n"
+
+
+def test_sending_to_a_sandbox_that_is_not_there_is_refused(machine):
+    with pytest.raises(ProviderError) as refused:
+        machine.provider.send("no-such-sandbox", "p", "1", b"hello")
+    assert refused.value.permanent
+
+
+def test_a_command_that_takes_no_input_has_none(machine):
+    assert machine.run("cat; echo end")[1] == "end\n"
+    process = machine.start("cat; echo end; sleep 0.2", process_id="deaf")
+    machine.provider.send(machine.ref, process, "1", b"hello\n")
+    machine.ended(process)
+    assert machine.output(process) == "end\n"
+
+
+def test_a_command_that_does_not_read_is_followed_all_the_same(machine):
+    process = machine.start("echo up; sleep 0.5; echo still; head -c 3000000 | wc -c", takes_input=True)
+    for number in range(3):
+        machine.provider.send(machine.ref, process, str(number), b"x" * 1_000_000)
+    assert machine.ended(process).code == 0
+    assert machine.output(process).split() == ["up", "still", "3000000"]
+
+
+def test_a_command_that_ends_without_reading_is_nobodys_trouble(machine):
+    process = machine.start("exec 0<&-; echo shut; sleep 0.3", takes_input=True)
+    machine.provider.send(machine.ref, process, "1", b"x" * 1_000_000)
+    assert machine.ended(process).code == 0
+    machine.provider.send(machine.ref, process, "2", b"more")
+    assert machine.output(process) == "shut\n"
+
+
+def test_input_survives_whoever_started_the_command(machine):
+    process = machine.start("read -r line; echo got $line", takes_input=True)
+    provider = type(machine.provider)(machine.provider.root)
+    provider.send(machine.ref, process, "1", b"from another\n")
+    machine.ended(process)
+    assert machine.output(process) == "got from another\n"
+
+
+# Doors
+
+CALL = """
+import http.client, os, sys, urllib.parse
+door = urllib.parse.urlsplit(os.environ["ARBE_DOOR"])
+caller = http.client.HTTPConnection(door.netloc)
+caller.request("POST", door.path + "/model/v1/answers?x=1", "question", {"Authorization": "Bearer arbe", "X-Mine": "1"})
+answer = caller.getresponse()
+print(answer.status, answer.read().decode())
+"""
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_through_a_door_a_command_reaches_what_it_leads_to_and_only_that(machine, network):
+    with Upstream() as upstream:
+        door = Door(prefix="model", url=f"{upstream.url}/base", headers={"Authorization": "Bearer real"})
+        ended, output = machine.run(("python3", "-c", CALL), doors=(door,), network=network)
+        assert (ended.code, output) == (0, "200 hi\n")
+        (asked,) = upstream.asked
+        assert (asked.method, asked.path, asked.body) == ("POST", "/base/v1/answers?x=1", b"question")
+        assert asked.header("authorization") == "Bearer real" and asked.header("x-mine") == "1"
+        assert asked.header("host") == f"127.0.0.1:{upstream.port}"
+        if not network:
+            direct = f"import socket; socket.create_connection(('127.0.0.1', {upstream.port}), 2)"
+            assert "refused" in machine.run(("python3", "-c", direct), doors=(door,))[1]
+
+
+def test_what_a_door_puts_in_is_not_found_inside_or_on_a_disk(machine):
+    with Upstream() as upstream:
+        door = Door(prefix="model", url=upstream.url, headers={"Authorization": f"Bearer open-sesame-{HERE}"})
+        assert "open-sesame" not in repr(Exec(process_id="p", command="true", doors=(door,)))
+        process = machine.start("env; cat /proc/*/environ; echo up; sleep 0.3", doors=(door,))
+        assert "open-sesame" not in machine.until(process, "up")
+        assert carrying(f"open-sesame-{HERE}") == []
+        for path in machine.provider.root.rglob("*"):
+            if path.is_file():
+                assert b"open-sesame" not in path.read_bytes()
+        machine.ended(process)
+
+
+def test_whoever_asked_may_die_and_the_doors_stay_open(machine):
+    with Upstream() as upstream:
+        source = f"""
+import os, sys, signal
+sys.path.insert(0, {os.getcwd()!r})
+from pathlib import Path
+from sandboxes.local import Local
+from sandboxes.provider import Door, Exec
+call = Exec(
+    process_id="talker", command=("python3", "-c", {"import time; time.sleep(0.4)" + CALL!r}),
+    doors=(Door(prefix="model", url={upstream.url!r}),),
+)
+Local(Path({str(machine.provider.root)!r})).exec({machine.ref!r}, call)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+        assert subprocess.run([sys.executable, "-c", source], check=False).returncode == -9
+        assert machine.ended("talker").code == 0
+        assert machine.output("talker") == "200 hi\n"
+
+
+def test_stopping_a_command_with_doors_and_input_leaves_no_process(machine):
+    door = Door(prefix="model", url="http://127.0.0.1:9")
+    process = machine.start(
+        ("python3", "-c", ESCAPE), env={"MARK": f"runaway-10-{HERE}"}, doors=(door,), takes_input=True
+    )
+    machine.until(process, "away")
+    eventually(lambda: len(wardens_of(machine, process)) == 3)  # the warden, bubblewrap and the relay
+    began = time.monotonic()
+    machine.provider.stop(machine.ref, process)
+    assert time.monotonic() - began < 2
+    assert machine.ended(process).reason == "stopped"
+    eventually(lambda: not wardens_of(machine, process), 2)
+    assert carrying(f"runaway-10-{HERE}") == []
+
+
+def wardens_of(machine, process):
+    """Processes whose working folder is that of the command."""
+    folder = str(machine.provider.root / machine.ref / "processes" / process)
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{name}/cwd") == folder:
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x/", "http://", "http://a b/", "https://u:p@x/", "http://x/?q", "http://x:99999"]
+)
+def test_a_door_leads_to_an_http_address(url):
+    with pytest.raises(ProviderError):
+        Door(prefix="model", url=url)
+
+
+def test_a_header_of_a_door_cannot_smuggle_in_another():
+    for headers in ({"A": "b\r\nC: d"}, {"A\nB": "c"}, {"A": "b\0"}):
+        with pytest.raises(ProviderError):
+            Door(prefix="model", url="http://x", headers=headers)
+    with pytest.raises(ProviderError):
+        Door(prefix="../x", url="http://x")
+
+
+# Folders of the home
+
+
+def test_a_folder_of_the_home_is_packed_into_git_and_unpacked_elsewhere(machine, fresh, tmp_path):
+    import pygit2
+
+    from artifacts.bare import EMPTY_TREE
+
+    pygit2.init_repository(str(bare := tmp_path / "r.git"), bare=True)
+    provider = machine.provider
+    assert provider.pack(machine.ref, bare, ".agent/nothing") == EMPTY_TREE
+    machine.run(
+        "mkdir -p ~/.agent/one/deep; echo 1 > ~/.agent/one/a; echo 2 > ~/.agent/one/deep/b; echo no > ~/.agent/c"
+    )
+    tree = provider.pack(machine.ref, bare, ".agent/one")
+    assert tree != EMPTY_TREE and provider.pack(machine.ref, bare, ".agent/one") == tree
+    provider.unpack(fresh.ref, bare, ".agent/one", tree)
+    command = "cd ~/.agent; cat one/a one/deep/b; find . -type f | wc -l; echo mine >> one/a; find . -not -user agent"
+    assert fresh.run(command)[1] == "1\n2\n2\n"
+    provider.unpack(fresh.ref, bare, ".agent/one", tree)
+    assert fresh.run("cat ~/.agent/one/a")[1] == "1\n"
+
+
+def test_a_link_in_the_home_leads_packing_nowhere(fresh, tmp_path):
+    import pygit2
+
+    from artifacts.bare import EMPTY_TREE
+
+    pygit2.init_repository(str(bare := tmp_path / "r.git"), bare=True)
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "secret").write_text("of the host")
+    fresh.run(f"ln -s {tmp_path}/host ~/.agent; mkdir ~/.other; ln -s {tmp_path}/host ~/.other/one")
+    assert fresh.provider.pack(fresh.ref, bare, ".agent") == EMPTY_TREE
+    assert fresh.provider.pack(fresh.ref, bare, ".other/one") == EMPTY_TREE
+    fresh.run("mkdir ~/.mine; echo 1 > ~/.mine/a")
+    tree = fresh.provider.pack(fresh.ref, bare, ".mine")
+    for folder in (".agent", ".other/one"):
+        fresh.provider.unpack(fresh.ref, bare, folder, tree)
+        assert fresh.run(f"cat ~/{folder}/a")[1] == "1\n"
+    assert [path.name for path in (tmp_path / "host").iterdir()] == ["secret"]
+    for bad in ("../x", "/etc", "tree", "tree/a", "", "a//b", "a/../b"):
+        with pytest.raises(ProviderError):
+            fresh.provider.pack(fresh.ref, bare, bad)
