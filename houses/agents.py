@@ -62,6 +62,7 @@ class Agent(AbstractBaseUser):
     # agent by id has none of that.
     cap: str = "rwx"
     within: str = ""
+    calls: bool = False  # the tools that it has x on, although what it came in with has no x: a run's agent works
     oversees: bool = False
 
     USERNAME_FIELD = "email"

@@ -1,8 +1,12 @@
 """Somebody comes into a house: a person by e-mail address, or a bot by name."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
 
 from houses.agents import RUNTIMES, Agent
+from houses.bots import Bot
 from houses.credentials import SignInLink, sign_in_address
 from houses.invitations import Invitation, address, invitation_address, new_person
 from houses.places import House, Member
@@ -45,3 +49,9 @@ def welcome_bot(house: House, name: str, runtime: str, *, by: Agent) -> Member:
     if not name or runtime not in RUNTIMES:
         raise Invalid(f"A bot needs a name and a runtime, which is one of {', '.join(RUNTIMES)}.")
     return house.admit(Agent.objects.create_bot(name, runtime), by=by)
+
+
+@transaction.atomic
+def welcome_bot_set_up(house: House, name: str, runtime: str, *, by: Agent, **settings: Any) -> Bot:
+    """The same, and how it thinks, as `Bot.objects.set_up` has it; if that is refused, nobody came."""
+    return Bot.objects.set_up(welcome_bot(house, name, runtime, by=by).agent, by=by, **settings)

@@ -139,6 +139,7 @@ class Token(models.Model):
     bits = models.TextField(default=ALL, db_default=ALL)  # it may do no more than these, whatever its agent may
     run = models.TextField(default="", db_default="", blank=True, editable=False)  # the command it was minted for
     run_thread = models.TextField(default="", db_default="", blank=True, editable=False)  # it sees no thread outside of
+    calls = models.BooleanField(default=False, db_default=False, editable=False)  # tools, although it has no x
     created_by = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="+", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
@@ -171,7 +172,7 @@ class Token(models.Model):
 
     def bearer(self) -> Agent:
         """Its agent, who may no more than it does and sees no more than its run."""
-        self.agent.cap, self.agent.within = self.bits, self.run_thread
+        self.agent.cap, self.agent.within, self.agent.calls = self.bits, self.run_thread, self.calls
         return self.agent
 
     def touch(self) -> None:

@@ -21,3 +21,4 @@ COMMAND_SECONDS = Histogram("arbe_command_seconds", "How long commands ran.", bu
 SANDBOX_STARTS = Counter("arbe_sandbox_starts", "Machines that were made, or were not.", ["outcome"])
 SWEEP_FAILURES = Counter("arbe_sweep_failures", "Sweeps of the scheduler that failed.", ["sweep"])
 REDACTIONS = Counter("arbe_redactions", "Times that a secret was hidden in an output.")
+AGENT_LINES = Counter("arbe_agent_lines", "Lines that agents at work have printed.")

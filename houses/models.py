@@ -2,6 +2,8 @@
 
 from houses.agents import Agent
 from houses.bindings import BoundAgent, BoundResource, SecretBinding
+from houses.bots import Bot
+from houses.budgets import Budget
 from houses.credentials import SignInLink, Token
 from houses.deliveries import SecretDelivery
 from houses.grants import Grant
@@ -18,8 +20,10 @@ from houses.tools import Tool
 __all__ = [
     "ActivationPolicy",
     "Agent",
+    "Bot",
     "BoundAgent",
     "BoundResource",
+    "Budget",
     "Grant",
     "House",
     "Invitation",

@@ -144,7 +144,8 @@ def held(agents: Iterable[Agent], scopes: Iterable[Scope]) -> dict[tuple[UUID, s
             away = beyond(agent, kind, ids)
             for pk in ids:
                 one = nearest.get((agent.pk, pk), Right(by_role(role, kind)))
-                found[agent.pk, pk] = replace(one, role=role, bits="" if pk in away else capped(agent, one.bits))
+                bits = "" if pk in away else _let_through(agent, one.bits, kind)
+                found[agent.pk, pk] = replace(one, role=role, bits=bits)
     elsewhere = [scope.pk for scope in scopes if _is_elsewhere(scope)]
     return found | {(agent.pk, pk): Right("") for agent in agents for pk in elsewhere}
 
@@ -155,7 +156,7 @@ def permitted(rows: QuerySet[Row], agent: Agent, bit: str = R) -> QuerySet[Row]:
         return rows
     kind = KINDS[rows.model]
     role, granted = _standing([agent]).get(agent.pk, (STRANGER, False))
-    if not role or bit not in agent.cap:
+    if not role or not _let_through(agent, bit, kind):
         return rows.none()
     if agent.within and kind.parent:
         rows = rows.filter(pk__in=RawSQL(_within(kind), [agent.within]))  # noqa: S611  # of our own names
@@ -190,6 +191,11 @@ def unseen(word: str, ids: Iterable[str], agent: Agent) -> set[str]:
 def capped(agent: Agent, bits: str) -> str:
     """No more than the credential lets through that the agent came in with."""
     return "".join(bit for bit in bits if bit in agent.cap)
+
+
+def _let_through(agent: Agent, bits: str, kind: Kind) -> str:
+    """As far as its credential goes; and the agent of a run, whose token has no x, calls the tools that it has x on."""
+    return "".join(bit for bit in bits if bit in agent.cap or (agent.calls and bit == X and kind.word == "tool"))
 
 
 def refusal(bits: str, bit: str, scope: Scope) -> NotFound | Forbidden:

@@ -1,9 +1,10 @@
 """The token of a run: by it what runs in a sandbox speaks to arbe, for whoever asked for the run, as long as it runs.
 
 A command finds it as ARBE_TOKEN, beside ARBE_URL, ARBE_HOUSE and ARBE_THREAD. It may read and write, in that thread
-and those below it, but run, manage and grant nothing, and make no other token. Output never shows it. A command reaches
-arbe only where its environment opens the network and this installation allows that; no other run is given one. Its row
-goes in the transaction that finishes the run, however that ends, and with its agent's membership.
+and those below it, but run, manage and grant nothing, and make no other token; that of a bot's run calls the tools that
+the bot has x on. Output never shows it. A command reaches arbe only where its environment opens the network and this
+installation allows that; no other is given one. A bot's run always has one, on the other side of a door. Its row goes
+in the transaction that finishes the run, however that ends, and with its agent's membership.
 """
 
 import secrets
@@ -27,8 +28,11 @@ def new_text() -> str:
     return text_of(secrets.token_urlsafe(32))
 
 
-def mint(agent: Agent, run: str, text: str, *, thread_id: str, seconds: float) -> None:
-    """Let the text speak for the agent while the run goes on; in the transaction that writes down its start."""
+def mint(agent: Agent, run: str, text: str, *, thread_id: str, seconds: float, calls: bool = False) -> None:
+    """Let the text speak for the agent while the run goes on; in the transaction that writes down its start.
+
+    With `calls`, it may call the tools that the agent has x on: the run of a bot delegates and makes.
+    """
     Token.objects.create(
         house_id=current_house(),
         agent=agent,
@@ -37,6 +41,7 @@ def mint(agent: Agent, run: str, text: str, *, thread_id: str, seconds: float) -
         bits=BITS,
         run=run,
         run_thread=thread_id,
+        calls=calls,
         created_by=agent,
         expires_at=timezone.now() + timedelta(seconds=seconds) + SLACK,
     )

@@ -27,7 +27,8 @@ from houses.tool_addresses import http_config, mcp_config
 
 BUILTIN, MCP, HTTP = "builtin", "mcp", "http"
 # The tools of the installation. Their id is their name, so that a right on one is asked about without looking it up.
-RUN_COMMAND, MAKE = "run_command", "make"
+RUN_COMMAND, MAKE, DELEGATE_TASK = "run_command", "make", "delegate_task"
+READ_FILE, REMEMBER, RECALL = "read_file", "remember", "recall"
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")  # as models that call tools want it
 

@@ -1,8 +1,9 @@
-"""The API of houses: who is in them, what lets bots in, which secrets and other records they keep."""
+"""The API of houses: who is in them, what lets bots in and how they think, which secrets and records they keep."""
 
 from django.urls import path
 
 from houses.api.bindings import BindingsView, BindingView
+from houses.api.bots import BotsView, BotView, BudgetsView, BudgetView, HouseBudgetView
 from houses.api.capabilities import CapabilitiesView
 from houses.api.grants import GrantsView, GrantView, MayView, RightsView
 from houses.api.houses import HousesView, OneHouseView
@@ -43,6 +44,11 @@ urlpatterns = [
     path("houses/<slug:house>/memories/<slug:memory>/successor/", SuccessorView.as_view()),
     path("houses/<slug:house>/bindings/", BindingsView.as_view()),
     path("houses/<slug:house>/bindings/<slug:binding>/", BindingView.as_view()),
+    path("houses/<slug:house>/bots/", BotsView.as_view()),
+    path("houses/<slug:house>/bots/<uuid:agent>/", BotView.as_view()),
+    path("houses/<slug:house>/budgets/", BudgetsView.as_view()),
+    path("houses/<slug:house>/budgets/house/", HouseBudgetView.as_view()),
+    path("houses/<slug:house>/budgets/<uuid:agent>/", BudgetView.as_view()),
     path("houses/<slug:house>/policies/", PoliciesView.as_view()),
     path("houses/<slug:house>/policies/<slug:policy>/", PolicyView.as_view()),
     path("houses/<slug:house>/members/<uuid:agent>/capabilities/", CapabilitiesView.as_view()),

@@ -11,8 +11,10 @@ from houses.constraints import AgentOwned, HouseOwned, SameHouse
 from houses.models import (
     ActivationPolicy,
     Agent,
+    Bot,
     BoundAgent,
     BoundResource,
+    Budget,
     Grant,
     House,
     Invitation,
@@ -31,7 +33,7 @@ from houses.models import (
 from houses.tenancy import inside
 from sandboxes.models import Environment, Sandbox
 from streams.models import Outbox, RawStream, Stream
-from threads.models import Command, Make, Thread
+from threads.models import Answer, Command, InboxEntry, Make, Spending, Thread, WaitingMessage
 
 OURS = ("houses", "streams", "artifacts", "sandboxes", "threads")
 
@@ -109,12 +111,31 @@ def _furnish(house, by):
     read = Input.objects.create(
         repository=repository, derivation=made, path=f"y of {house}", oid="0" * 40, how="observed", **here
     )
-    rows = [house, member, secret, token, repository, environment, sandbox, stream, raw, thread, outbox, make, command]
+    rows = [house, member, secret, token, repository, environment, sandbox, stream, raw, thread, outbox, make]
+    rows += [*_agents_at_work(house, by, bot, thread, environment), command]
     records = _records(house, by, bot, secret, thread)
     (resource,) = [row for row in records if isinstance(row, Resource)]
     pointed = {"repository": repository, "path": f"x of {house}", "commit": "0" * 40, "resource": resource}
     artifact = Artifact.objects.create(kind="file", label=f"x of {house}", made_by=by, **pointed, **here)
     return {type(row): row for row in [*rows, made, read, artifact, *records]}
+
+
+def _agents_at_work(house, by, bot, thread, environment):
+    """A bot as it is set up, what it may spend, what it did and what it cost, and what was said to it meanwhile."""
+    here, asked = {"house": house}, {"thread": thread, "agent": bot, "asked_by": by}
+    settings = Bot.objects.create(agent=bot, model="fake", address=f"https://{house}.example/v1", **here)
+    run = Command.objects.create(
+        thread=thread, agent=by, bot=bot, recipe={}, text="x", environment=environment, status="completed", **here
+    )
+    return [
+        settings,
+        Budget.objects.create(agent=bot, month_tokens=1000, **here),
+        run,
+        Spending.objects.create(run=run.pk, model="fake", **asked, **here),
+        Answer.objects.create(text=f"what is {house}?", status="completed", **asked, **here),
+        WaitingMessage.objects.create(thread=thread, agent=by, text=f"and then {house}", **here),
+        InboxEntry.objects.create(agent=by, thread=thread, kind="mention", about=run.pk, text=f"{house}?", **here),
+    ]
 
 
 def _records(house, by, bot, secret, thread):

@@ -91,7 +91,7 @@ def test_a_sandbox_that_goes_leaves_its_threads_without_one(in_oak, oak):
 
     with inside(oak):
         sql("DELETE FROM sandboxes WHERE id = %s", in_oak[Sandbox].pk)
-        thread, command = Thread.objects.get(pk=in_oak[Thread].pk), Command.objects.get()
+        thread, command = Thread.objects.get(pk=in_oak[Thread].pk), Command.objects.get(pk=in_oak[Command].pk)
         assert (thread.sandbox_id, thread.house_id) == (None, oak.pk)
         assert (command.sandbox_id, command.house_id) == (None, oak.pk)
 

@@ -72,6 +72,7 @@ ACROSS_HOUSES = (
     "outbox_left_behind",
     "run_tokens_going",
     "sandboxes_known",
+    "answers_adrift",
     "work_adrift",
 )
 

@@ -37,6 +37,10 @@ NOT_AUDITED = {
     "Outbox": "events on their way to their stream, which is a log",
     "Command": "each is told in its thread's stream, with how it ended",
     "Make": "each is told in its thread's stream, with how it ended",
+    "Answer": "each is told in its thread's stream, with how it ended",
+    "WaitingMessage": "that it waits, changes, goes to its run or is taken back is told in its thread's stream",
+    "InboxEntry": "points to what is told in a thread's stream; that somebody read it is their own matter",
+    "Spending": "counts up while a run goes on, and is told in its thread's stream when it ends",
     "Derivation": "is kept in git as well, with what it was made from",
     "Input": "is kept in git as well, with what was made from it",
 }

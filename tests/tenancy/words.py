@@ -25,6 +25,11 @@ CALLED = {
     "on": "scope",
     "source_thread": "thread",
     "source_run": "command",
+    "bot": "agent",
+    "entry": "inboxentry",
+    "key_secret": "secret",
+    "message": "waitingmessage",
+    "waiting": "waitingmessage",
 }
 # What names no row, however it is filled in. A word that is neither here nor a row's fails the suite.
 PLAIN = {
@@ -32,12 +37,13 @@ PLAIN = {
     *("bit", "bits", "code", "day", "days", "email", "expires_at", "format", "key", "kind", "lang", "life", "months"),
     *("name", "new_password", "next", "old_password", "password", "role", "runtime", "title", "trigger", "type"),
     *("command_text", "config", "confidence", "content", "description", "env", "external_id", "files", "header"),
-    *("image", "message", "note", "path", "from_path", "paths", "schema", "secret_name", "setup", "source"),
+    *("image", "note", "path", "from_path", "paths", "schema", "secret_name", "setup", "source"),
     *("subject", "tag", "tags", "target", "targets", "text", "value", "base", "folder", "url", "method"),
     *("label", "mime_type", "byte_ref", "commit", "metadata", "secret_bindings", "provider_id", "external"),
     *("rotate", "superseded", "in", "why", "forget", "variables"),
     *("arguments", "link", "source_ref", "remember_me", "csrfmiddlewaretoken", "enabled", "private", "of_installation"),
     *("not_me", "not_theirs", "expires_in"),
+    *("address", "api", "model", "system_prompt", "question", "month", "per"),
     "session_id",  # of a browser, and of no house
     *("closed", "delete", "network", "pinned", "remove", "reopen", "revoke", "withdraw", "view", "table"),
     *("cpu_seconds", "file_mb", "memory_mb", "output_mb", "processes", "wall_seconds", "wall_minutes"),
