@@ -27,7 +27,12 @@
 | ARBE_MAIL_FROM | the sender of that mail |
 | ARBE_CLIENT_HEADER | where a proxy says who asks, such as `X-Real-IP`; by default only the connection counts |
 | ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
+| ARBE_LOCAL_MODELS | `yes` (default): bots may ask models on this machine and in its network; `no`: public ones alone |
+| ARBE_LOCAL_TOOLS | `yes` lets the http and mcp tools of houses reach this machine and its network (default: public ones alone) |
 | ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
+| ARBE_RUNTIMES | folder of the agents' programs, which `runtimes install` fills (default `runtimes` in ARBE_VAR) |
+| ARBE_FOLLOWED_AT_ONCE | how many commands and runs of agents one worker follows at a time (default 24) |
+| ARBE_RUN_SILENCE | seconds that an agent may say nothing, no tool being at work, before its run is ended (default 1800) |
 | ARBE_RATE_LIMIT | how often one credential may ask the API in a minute (default 1200); 0: as often as it likes |
 | ARBE_METRICS | host:port where Prometheus finds what arbe counts, for operators alone (default: nowhere) |
 | ARBE_DEBUG | `yes` for Django's own error pages |
@@ -35,6 +40,7 @@
 
 import os
 import sys
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from arbe.environment import ARBE_VAR, BASE_DIR, database, env, env_or_file, pooled
@@ -62,8 +68,13 @@ SECRET_KEY = env("ARBE_SECRET_KEY", NO_KEY)
 VAULT_KEY = env_or_file("ARBE_VAULT_KEY").strip()
 VAULT_OLD_KEYS = tuple(env_or_file("ARBE_VAULT_OLD_KEYS").replace(",", " ").split())
 SANDBOX_NETWORK = env("ARBE_SANDBOX_NETWORK", "no") == "yes"
+RUNTIMES = Path(env("ARBE_RUNTIMES") or ARBE_VAR / "runtimes").resolve()
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
+LOCAL_TOOLS = env("ARBE_LOCAL_TOOLS") == "yes"
+LOCAL_MODELS = env("ARBE_LOCAL_MODELS", "yes") == "yes"
 RATE_LIMIT = int(env("ARBE_RATE_LIMIT", "1200"))  # requests a minute
+FOLLOWED_AT_ONCE = int(env("ARBE_FOLLOWED_AT_ONCE", "24"))
+RUN_SILENCE = float(env("ARBE_RUN_SILENCE", "1800"))
 DEBUG = env("ARBE_DEBUG") == "yes"
 METRICS = env("ARBE_METRICS")
 if METRICS and ARBE_VAR.is_dir():  # processes count into files, which have to be known before the first of them counts
@@ -267,6 +278,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AgentKindEnum": "houses.api.houses.KINDS",
         "ThreadStatusEnum": "threads.api.threads.STATUSES",
+        "CommandStatusEnum": "threads.followed.STATUSES",
         "FileStateEnum": "threads.api.stories.STATES",
     },
 }
@@ -279,6 +291,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
         "rq.worker": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "httpcore": {"level": "WARNING"},

@@ -13,6 +13,7 @@ import sandboxes.pages
 import streams.api
 import streams.pages
 import threads.api
+import threads.bot_pages
 import threads.pages
 import threads.secret_pages
 from arbe import health
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", include(houses.pages.urlpatterns)),
     path("", include(threads.pages.urlpatterns)),
     path("", include(threads.secret_pages.urlpatterns)),
+    path("", include(threads.bot_pages.urlpatterns)),
     path("", include(artifacts.pages.urlpatterns)),
     path("", include(sandboxes.pages.urlpatterns)),
     path("api/", include(houses.api.urlpatterns)),

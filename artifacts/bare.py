@@ -181,6 +181,10 @@ class Bare:
             raise Moved(f"The branch `{branch}` moved in this moment ({error}); try again.") from error
         raise Moved(f"The branch `{branch}` moved in this moment; try again.")
 
+    def put_branch(self, branch: str, commit: str) -> None:
+        """Put the branch there, wherever it was, if it was."""
+        self.repo.references.create(f"refs/heads/{branch}", commit, force=True)
+
     def keep(self, name: str, commit: str) -> None:
         """Hold on to a snapshot under a name, so that it is never collected."""
         self.repo.references.create(SNAPSHOTS + name, commit, force=True)

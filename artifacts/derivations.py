@@ -8,11 +8,13 @@ from django.db import connection, models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from artifacts.recipes import TOLD, headline, is_task
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
 from houses.models import House
 
 if TYPE_CHECKING:
+    from artifacts.current import Current
     from artifacts.repositories import Repository
 
 FRESH, STALE, EDITED, MISSING = "fresh", "stale", "edited", "missing"
@@ -26,22 +28,22 @@ class DerivationQuerySet(models.QuerySet["Derivation"]):
         """The latest derivation of every path of a repository."""
         return self.filter(repository=repository, current=True)
 
-    def due(self, digests: Mapping[str, str]) -> Self:
-        """Those that are not fresh by themselves, or whose environment has become another one."""
+    def due(self, now: "Current") -> Self:
+        """Those that are not fresh by themselves, or whose environment or bot has become another one."""
         due = ~Q(state=FRESH)
-        for environment, digest in digests.items():
+        for what, pk, digest in now.digests():
             # Smaller or greater: an index answers that at once, where "not equal" would look at every row.
-            other = Q(environment_digest__lt=digest) | Q(environment_digest__gt=digest)
-            due |= Q(environment=environment) & other
+            other = Q(**{f"{what}_digest__lt": digest}) | Q(**{f"{what}_digest__gt": digest})
+            due |= Q(**{what: pk}) & other
         return self.filter(due)
 
-    def any_due(self, digests: Mapping[str, str]) -> bool:
+    def any_due(self, now: "Current") -> bool:
         """True if `due` would find something. Each part asks an index of its own, so many fresh rows cost nothing."""
         parts = [self.exclude(state=FRESH).values("pk")]
-        for environment, digest in digests.items():
-            there = self.filter(environment=environment).values("pk")
-            parts += [there.filter(environment_digest__lt=digest), there.filter(environment_digest__gt=digest)]
-        return parts[0].union(*parts[1:], all=True).exists() if digests else parts[0].exists()
+        for what, pk, digest in now.digests():
+            there = self.filter(**{what: pk}).values("pk")
+            parts += [there.filter(**{f"{what}_digest__{side}": digest}) for side in ("lt", "gt")]
+        return parts[0].union(*parts[1:], all=True).exists() if len(parts) > 1 else parts[0].exists()
 
     def touched_by(self, repository: "Repository", paths: Iterable[str]) -> Self:
         """The latest derivations that have one of these paths as output or input."""
@@ -77,10 +79,13 @@ class Derivation(models.Model):
     recipe_oid = models.TextField()
     environment = models.TextField(default="", blank=True)
     environment_digest = models.TextField(default="", blank=True)
+    bot = models.TextField(default="", db_default="", blank=True)  # of a task: who did it, and what it was then
+    bot_digest = models.TextField(default="", db_default="", blank=True)
     thread_id = models.TextField(default="", blank=True)
     command_id = models.TextField(default="", blank=True)
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     made_by_name = models.TextField(default="", blank=True)
+    asked_by_name = models.TextField(default="", db_default="", blank=True)  # who gave the task, where a bot did it
     made_at = models.DateTimeField(db_default=Now())
     seconds = models.FloatField(default=0)
     # False where the file system does not tell who was read, or where commands overlapped.
@@ -120,6 +125,11 @@ class Derivation(models.Model):
                 fields=["repository", "environment", "environment_digest"],
                 condition=Q(current=True),
             ),
+            models.Index(
+                name="derivations_by_bot",
+                fields=["repository", "bot", "bot_digest"],
+                condition=Q(current=True) & ~Q(bot=""),
+            ),
             models.Index(name="derivations_by_recipe", fields=["repository", "recipe_oid"], condition=Q(current=True)),
             models.Index(name="derivations_of_a_path", fields=["repository", "path", "-made_at"]),
             models.Index(name="derivations_of_a_command", fields=["repository", "command_id"]),
@@ -130,7 +140,18 @@ class Derivation(models.Model):
 
     @property
     def command(self) -> str:
+        """Of a shell; a task has none."""
         return str(self.recipe.get("command", ""))
+
+    @property
+    def task(self) -> dict[str, str] | None:
+        """What a bot was told, and what it was then; None for a command."""
+        return {name: str(self.recipe.get(name) or "") for name in TOLD} if is_task(self.recipe) else None
+
+    @property
+    def headline(self) -> str:
+        """What was done, on one line."""
+        return headline(self.recipe)
 
     def assess(self, inputs: Iterable[tuple[str, str]], present: Mapping[str, str | None]) -> str:
         """The state that follows from what the branch holds now, looking no further than the file's own inputs."""
@@ -151,6 +172,7 @@ class Derivation(models.Model):
             "inputs": [{"path": i.path, "oid": i.oid, "how": i.how} for i in inputs],
             "by": str(self.made_by_id or ""),
             "name": self.made_by_name,
+            **({"asked": self.asked_by_name} if self.asked_by_name else {}),
             "at": self.made_at.isoformat(),
             "seconds": round(self.seconds, 3),
             "complete": self.known_complete,

@@ -6,18 +6,33 @@ from typing import TYPE_CHECKING, Literal
 
 from django.db import transaction
 
+from artifacts.current import Current, SetUp
 from artifacts.derivations import EDITED, STALE, Derivation, Input
+from artifacts.recipes import maker
 
 if TYPE_CHECKING:
     from artifacts.repositories import Repository
 
 Kind = Literal[
-    "input_changed", "input_missing", "environment_changed", "output_missing", "failed", "upstream", "edited"
+    "input_changed",
+    "input_missing",
+    "environment_changed",
+    "runtime_changed",
+    "model_changed",
+    "system_prompt_changed",
+    "output_missing",
+    "failed",
+    "upstream",
+    "edited",
 ]
+OF_FILES = ("input_changed", "input_missing", "output_missing", "upstream", "edited")  # which a commit did
 _SENTENCES = {
     "input_changed": "`{path}` changed: {old} → {new}.",
     "input_missing": "`{path}`, which it was made from, is gone.",
     "environment_changed": "The environment changed: {old} → {new}.",
+    "runtime_changed": "{path} works with another program: {was} → {now}.",
+    "model_changed": "The model of {path} changed: {was} → {now}.",
+    "system_prompt_changed": "What {path} is told before anything else changed.",
     "output_missing": "`{path}` is not there.",
     "failed": "The command that wrote `{path}` failed.",
     "upstream": "`{path}` is made again first; if that comes out the same, this is spared.",
@@ -36,7 +51,8 @@ class Reason:
     new: str | None = None
 
     def __str__(self) -> str:
-        return _SENTENCES[self.kind].format(path=self.path, old=short(self.old), new=short(self.new))
+        words = {"path": self.path, "was": self.old, "now": self.new, "old": short(self.old), "new": short(self.new)}
+        return _SENTENCES[self.kind].format(**words)
 
 
 @dataclass(frozen=True)
@@ -68,11 +84,11 @@ def check(repository: "Repository") -> str:
     return tree
 
 
-def stale(repository: "Repository", digests: Mapping[str, str]) -> dict[str, Staleness]:
+def stale(repository: "Repository", now: Current) -> dict[str, Staleness]:
     """Every made file that is not fresh, those downstream of others too."""
     tree = check(repository)
-    due = list(Derivation.objects.of(repository).due(digests))
-    reasons = own_reasons(repository, tree, due, inputs_of(due), digests)
+    due = list(Derivation.objects.of(repository).due(now))
+    reasons = own_reasons(repository, tree, due, inputs_of(due), now)
     found = {d.path: Staleness(STALE if d.state == "fresh" else d.state, reasons[d.path]) for d in due}
     frontier = {path for path, one in found.items() if one.reasons}
     while frontier:
@@ -94,13 +110,13 @@ def own_reasons(
     tree: str,
     rows: Iterable[Derivation],
     inputs: Mapping[str, list[tuple[str, str]]],
-    digests: Mapping[str, str],
+    now: Current,
 ) -> dict[str, tuple[Reason, ...]]:
     """Why each of these would have to be made again, looking no further than its own inputs. An edit is no reason."""
     rows = list(rows)
     paths = {row.path for row in rows} | {path for row in rows for path, _ in inputs.get(row.pk, [])}
     present = repository.bare.oids(tree, paths)
-    return {row.path: tuple(_reasons(row, inputs.get(row.pk, []), present, digests)) for row in rows}
+    return {row.path: tuple(_reasons(row, inputs.get(row.pk, []), present, now)) for row in rows}
 
 
 def inputs_of(rows: Iterable[Derivation]) -> dict[str, list[tuple[str, str]]]:
@@ -113,7 +129,7 @@ def inputs_of(rows: Iterable[Derivation]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _reasons(
-    row: Derivation, inputs: list[tuple[str, str]], present: Mapping[str, str | None], digests: Mapping[str, str]
+    row: Derivation, inputs: list[tuple[str, str]], present: Mapping[str, str | None], now: Current
 ) -> Iterable[Reason]:
     if present[row.path] is None:
         yield Reason("output_missing", row.path, row.oid)
@@ -121,11 +137,25 @@ def _reasons(
         new = present[path]
         if new != old:
             yield Reason("input_changed" if new else "input_missing", path, old, new)
-    digest = digests.get(row.environment, row.environment_digest)
+    digest = now.environments.get(row.environment, row.environment_digest)
     if digest != row.environment_digest:
         yield Reason("environment_changed", row.environment, row.environment_digest, digest)
+    yield from _other_bot(row, now)
     if row.failed:
         yield Reason("failed", row.path)
+
+
+def _other_bot(row: Derivation, now: Current) -> Iterable[Reason]:
+    bot = now.bots.get(row.bot)
+    if bot is None or bot.digest == row.bot_digest:
+        return
+    before, name = SetUp.of(row.recipe), maker(row.recipe)
+    if before.runtime != bot.runtime:
+        yield Reason("runtime_changed", name, before.runtime, bot.runtime)
+    if before.model != bot.model:
+        yield Reason("model_changed", name, before.model, bot.model)
+    if before.system_prompt != bot.system_prompt:
+        yield Reason("system_prompt_changed", name)
 
 
 def edit_of(repository: "Repository", tree: str, row: Derivation) -> Reason | None:

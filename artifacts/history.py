@@ -20,6 +20,21 @@ def history(bare: Bare, head: str, path: str, most: int) -> list[dict[str, Any]]
     return found
 
 
+def taken_from(bare: Bare, head: str, tree: str, moment: float) -> str:
+    """The commit of a branch that somebody began with who found that tree; else the last one before that moment."""
+    oid, last = head, None
+    for _ in range(FURTHEST):
+        commit = bare.lookup(oid)
+        if commit.tree == tree:
+            return oid
+        if last is None and commit.author.time <= moment:
+            last = oid
+        if not commit.parents:
+            break
+        oid = commit.parents[0]
+    return last or oid
+
+
 def _walk(bare: Bare, head: str, path: str) -> Iterator[tuple[dict[str, Any], bool]]:
     oid: str | None = head
     for _ in range(FURTHEST):

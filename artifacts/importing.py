@@ -8,10 +8,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from artifacts import graph
+from artifacts.current import bot_of
 from artifacts.derivations import DECLARED, OBSERVED, Derivation, Input
 from artifacts.made import recipe_oid
 from artifacts.notes import notes
 from artifacts.paths import is_inside_repository
+from artifacts.recipes import COMMAND, TASK
 from houses.models import Member
 
 if TYPE_CHECKING:
@@ -42,10 +44,11 @@ def _derivation(repository: "Repository", commit: str, told: dict[str, Any], mem
     recipe = told.get("recipe")
     if not _is_path(told.get("path")) or not _is_oid(told.get("oid")) or not isinstance(recipe, dict):
         return None
-    if recipe.get("kind") != "command" or not isinstance(recipe.get("command"), str):
+    recipe = _recipe(recipe, members)
+    if recipe is None:
         return None
-    recipe = {"kind": "command", "command": _clean(recipe["command"])}  # environments of elsewhere mean nothing here
     maker = _uuid(told.get("by"))
+    bot, bot_digest = bot_of(recipe)
     return Derivation(
         house_id=repository.house_id,
         repository=repository,
@@ -54,13 +57,28 @@ def _derivation(repository: "Repository", commit: str, told: dict[str, Any], mem
         commit=commit,
         recipe=recipe,
         recipe_oid=recipe_oid(repository.bare, recipe),
+        bot=bot,
+        bot_digest=bot_digest,
         made_by_id=maker if maker in members else None,
         made_by_name=_text(told.get("name")),
+        asked_by_name=_text(told.get("asked")),
         made_at=_time(told.get("at")),
         seconds=told["seconds"] if isinstance(told.get("seconds"), int | float) else 0,
         known_complete=told.get("complete") is True,
         failed=told.get("failed") is True,
     )
+
+
+def _recipe(told: dict[str, Any], members: set[UUID]) -> dict[str, Any] | None:
+    """As much of a recipe as means something here: no environment of elsewhere, and a bot only if it is here, too."""
+    if told.get("kind") == COMMAND and isinstance(told.get("command"), str):
+        return {"kind": COMMAND, "command": _clean(told["command"])}
+    if told.get("kind") != TASK or not isinstance(told.get("prompt"), str):
+        return None
+    bot = _uuid(told.get("bot"))
+    known = {name: _text(told.get(name)) for name in ("runtime", "bot_name", "model")}
+    known["system_prompt"] = _clean(str(told.get("system_prompt") or ""))
+    return {"kind": TASK, "prompt": _clean(told["prompt"]), "bot": str(bot) if bot in members else "", **known}
 
 
 def _inputs(repository: "Repository", told: dict[str, Any], row: Derivation) -> Iterator[Input]:

@@ -1,8 +1,8 @@
 """What a command made, and from what: seen from its trees before and after, and from what it read."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from artifacts import graph
 from artifacts.bare import Bare, Change
+from artifacts.current import bot_of
 from artifacts.derivations import DECLARED, OBSERVED, Derivation, Input
 from artifacts.notes import append, canonical
 from artifacts.paths import is_inside_repository
+from artifacts.recipes import identity, named
 from houses.models import Agent
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """One run of a command: the trees before and after, what it read (None where that is not told), and its recipe.
+    """What was done once: the trees before and after, what it read (None where that is not told), and its recipe.
 
     `commit` is the commit of the branch that holds what it made. `targets` are the files that it was asked to make
     again. Where it `overlapped` with other commands in its tree, their reads and writes cannot be told from its own.
+    `earlier` is what a bot had read before, in the same session: path and object id; and `own` are the paths that it
+    made in that, which it may go on to change.
     """
 
     before: str
@@ -33,15 +37,19 @@ class Made:
     recipe: dict[str, Any]
     commit: str
     by: Agent
+    asked_by: Agent | None = None
     thread_id: str = ""
     command_id: str = ""
     seconds: float = 0.0
     exit_code: int = 0
     overlapped: bool = False
     targets: Collection[str] = ()
+    earlier: Mapping[str, str] = field(default_factory=dict)
+    own: Collection[str] = ()
 
     @property
     def command(self) -> str:
+        """Of a shell; a task has none."""
         return str(self.recipe.get("command", ""))
 
 
@@ -59,6 +67,7 @@ def record(repository: "Repository", run: Made) -> list[Derivation]:
     outputs = _outputs(repository, run, changes, oid)
     if not outputs:
         return []
+    bot, bot_digest = bot_of(recipe)
     rows = [
         Derivation(
             house_id=repository.house_id,
@@ -70,10 +79,13 @@ def record(repository: "Repository", run: Made) -> list[Derivation]:
             recipe_oid=oid,
             environment=str(recipe.get("environment") or ""),
             environment_digest=digest,
+            bot=bot,
+            bot_digest=bot_digest,
             thread_id=run.thread_id,
             command_id=run.command_id,
             made_by=run.by,
             made_by_name=str(run.by),
+            asked_by_name=str(run.asked_by or ""),
             made_at=timezone.now(),
             seconds=run.seconds,
             known_complete=run.reads is not None and not run.overlapped,
@@ -87,8 +99,8 @@ def record(repository: "Repository", run: Made) -> list[Derivation]:
 
 
 def recipe_oid(bare: Bare, recipe: dict[str, Any]) -> str:
-    """The recipe as a file of the repository; equal recipes have equal ids."""
-    return bare.blob(canonical(recipe).encode())
+    """The recipe as a file of the repository; recipes that come to the same have equal ids."""
+    return bare.blob(canonical(identity(recipe)).encode())
 
 
 def _frozen(recipe: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -100,10 +112,10 @@ def _frozen(recipe: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _outputs(repository: "Repository", run: Made, changes: dict[str, Change], recipe: str) -> dict[str, str]:
     """Path and object id of everything the run is credited with."""
     known = {d.path: d for d in Derivation.objects.of(repository).filter(recipe_oid=recipe)}
-    expected = {*known, *run.targets}
+    expected = {*known, *run.targets, *run.own}
     outputs = {c.path: c.new for c in changes.values() if c.new and _is_made(repository.bare, run, c, expected)}
     if run.exit_code == 0:
-        outputs |= _come_out_the_same(repository, run, expected - changes.keys())
+        outputs |= _come_out_the_same(repository, run, {*known, *run.targets} - changes.keys())
     # A derivation names a commit that holds the output: what lost in the merge, or was merged, is not what was made.
     landed = repository.bare.oids(run.commit, outputs)
     return {path: oid for path, oid in outputs.items() if landed[path] == oid}
@@ -121,14 +133,14 @@ def _is_made(bare: Bare, run: Made, change: Change, expected: set[str]) -> bool:
         return False
     if change.path in expected:
         return True
-    if run.overlapped and change.path not in words(run.command):
+    if run.overlapped and change.path not in named(run.recipe):
         return False
     return not _edited_in_place(bare, run, change)
 
 
 def _edited_in_place(bare: Bare, run: Made, change: Change) -> bool:
     """True if the new content comes from the old (`sed -i`, `>>`): the file cannot be made again from its inputs."""
-    if change.old is None or re.search(rf"(?<!>)>\|?\s*['\"]?(?:\./)?{re.escape(change.path)}(?![\w./-])", run.command):
+    if change.old is None or _is_redirected(run.command, change.path):
         return False
     if run.reads is not None and change.path in run.reads:
         return True
@@ -136,19 +148,19 @@ def _edited_in_place(bare: Bare, run: Made, change: Change) -> bool:
     return appends and change.new is not None and bare.read(change.new).startswith(bare.read(change.old))
 
 
+def _is_redirected(command: str, path: str) -> bool:
+    return re.search(rf"(?<!>)>\|?\s*['\"]?(?:\./)?{re.escape(path)}(?![\w./-])", command) is not None
+
+
 def _inputs(repository: "Repository", run: Made, written: set[str]) -> list[tuple[str, str, str]]:
     """Path, object id and how it is known, of every file that was read and was not itself written."""
-    declared = run.reads is None
-    named = words(run.command) if run.reads is None else run.reads
-    paths = sorted(path for path in named if path not in written and is_inside_repository(path))
+    read = named(run.recipe) if run.reads is None else run.reads
+    how = DECLARED if run.reads is None else OBSERVED
+    paths = sorted(path for path in read if path not in written and is_inside_repository(path))
     entries = [repository.bare.entry(run.before, path) for path in paths]
-    how = DECLARED if declared else OBSERVED
-    return [(entry.path, entry.oid, how) for entry in entries if entry and not entry.is_folder]
-
-
-def words(command: str) -> set[str]:
-    """What a command's text names, as far as it may be a path."""
-    return {word.removeprefix("./") for word in re.split(r"""[\s'"<>|;&()=,:`]+""", command)}
+    found = {entry.path: entry.oid for entry in entries if entry and not entry.is_folder}
+    before = {path: oid for path, oid in run.earlier.items() if path not in written}
+    return [(path, oid, how) for path, oid in sorted({**before, **found}.items())]
 
 
 def _save(repository: "Repository", run: Made, rows: list[Derivation], inputs: list[tuple[str, str, str]]) -> None:

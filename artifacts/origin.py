@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 
 from artifacts.drawing import Node, draw
 from artifacts.finding import address
+from artifacts.graph import OF_FILES
 from artifacts.models import Repository
 from artifacts.plan import UnknownTarget
 from artifacts.story import SOURCE, Cause, Why
@@ -19,6 +20,9 @@ WORDS = {
     "input_changed": ("changed", "is not what {target} was made from"),
     "input_missing": ("gone", "is not there any more; {target} was made from it"),
     "environment_changed": ("environment", "was made in an environment that is another one now"),
+    "runtime_changed": ("bot", "was made by a bot that works with another program now"),
+    "model_changed": ("model", "was made with another model than its bot has now"),
+    "system_prompt_changed": ("bot", "was made by a bot that is told something else now"),
     "output_missing": ("missing", "is not there"),
     "failed": ("failed", "was written by a command that failed"),
     "edited": ("edited", "was edited by hand"),
@@ -41,7 +45,10 @@ def origin_of(house: House, repository: Repository, path: str, digests: Digests)
         "state": why.state,
         "by": row.made_by_name or str(row.made_by or "somebody"),
         "at": row.made_at,
-        "recipe": row.command,
+        "recipe": row.headline,
+        "task": row.task,
+        "asked_by": row.asked_by_name,
+        "run": row.command_id,
         "inputs": [{"path": one.path, "url": address(house, repository, one.path)} for one in why.inputs],
         "sentence": " ".join(map(str, why.reasons[:2])),
         "causes": [_cause(house, repository, cause) for cause in why.causes],
@@ -63,7 +70,7 @@ def _counts(repository: Repository, path: str, state: str, digests: Digests) -> 
 def _cause(house: House, repository: Repository, cause: Cause) -> dict[str, Any]:
     reason = cause.reason
     word, words = WORDS[reason.kind]
-    is_file = reason.kind != "environment_changed"
+    is_file = reason.kind in OF_FILES
     shown = reason.path if is_file else cause.target
     return {
         "word": word,

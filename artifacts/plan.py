@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from artifacts import graph
+from artifacts.current import Current
 from artifacts.derivations import EDITED, FRESH, Derivation
 from artifacts.graph import Reason
 from artifacts.paths import as_target
@@ -46,9 +47,7 @@ class Due(NamedTuple):
     waiting: tuple[Step, ...]
 
 
-def plan(
-    repository: "Repository", target: str | None, digests: Mapping[str, str], settled: Collection[str] = ()
-) -> Plan:
+def plan(repository: "Repository", target: str | None, now: Current, settled: Collection[str] = ()) -> Plan:
     """The plan for one target, or for everything that was ever made. Refuses unknown, edited and circular ones.
 
     Steps whose key is in `settled` count as done, whatever came of them.
@@ -59,25 +58,25 @@ def plan(
     rows = Derivation.objects.of(repository)
     if target is not None and not rows.filter(path=target).exists():
         raise UnknownTarget(_unknown(repository, tree, target))
-    if not rows.any_due(digests):
+    if not rows.any_due(now):
         return Plan(target, fresh=1 if target else rows.count())
     made = list(rows) if target is None else _upstream(repository, target)
     inputs = graph.inputs_of(made)
-    nodes = _nodes(repository, tree, made, inputs, digests)
+    nodes = _nodes(repository, tree, made, inputs, now)
     steps, fresh = arrange(nodes, target, settled)
     return Plan(target, steps, fresh)
 
 
-def due(repository: "Repository", target: str | None, done: Collection[str], digests: Mapping[str, str]) -> Due:
+def due(repository: "Repository", target: str | None, done: Collection[str], now: Current) -> Due:
     """The plan as it is now, told apart by what can run at once and what waits."""
-    steps = plan(repository, target, digests, done).steps
+    steps = plan(repository, target, now, done).steps
     return Due(tuple(s for s in steps if not s.after), tuple(s for s in steps if s.after))
 
 
 def _unknown(repository: "Repository", tree: str, target: str) -> str:
     entry = repository.bare.entry(tree, target)
     if entry and entry.is_folder:
-        return f"`{target}` is a folder; name one of the files that commands made in it."
+        return f"`{target}` is a folder; name one of the files that were made in it."
     if entry:
         return f"Nobody has made `{target}` with a command, it is a source: there is nothing to make it again with."
     return f"Nobody has made `{target}` yet: run a command that writes it once, and `make {target}` works from then on."
@@ -104,10 +103,10 @@ def _nodes(
     tree: str,
     made: Iterable[Derivation],
     inputs: Mapping[str, list[tuple[str, str]]],
-    digests: Mapping[str, str],
+    now: Current,
 ) -> dict[str, Node]:
-    late = [row for row in made if row.state != FRESH or _moved(row, digests)]
-    reasons = graph.own_reasons(repository, tree, late, inputs, digests)
+    late = [row for row in made if row.state != FRESH or _moved(row, now)]
+    reasons = graph.own_reasons(repository, tree, late, inputs, now)
     present = repository.bare.oids(tree, [row.path for row in late])
     return {
         row.path: Node(
@@ -119,10 +118,13 @@ def _nodes(
             made=row.oid,
             edited=present[row.path] if row.state == EDITED else None,
             seconds=row.seconds,
+            run=row.command_id,
         )
         for row in made
     }
 
 
-def _moved(row: Derivation, digests: Mapping[str, str]) -> bool:
-    return digests.get(row.environment, row.environment_digest) != row.environment_digest
+def _moved(row: Derivation, now: Current) -> bool:
+    bot = now.bots.get(row.bot)
+    moved = now.environments.get(row.environment, row.environment_digest) != row.environment_digest
+    return moved or (bot is not None and bot.digest != row.bot_digest)

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from artifacts import graph, importing, made, plan, story
 from artifacts.bare import Author, Bare, Change
+from artifacts.current import Current
 from artifacts.derivations import Derivation
 from artifacts.made import Made
 from artifacts.merge import merge
@@ -171,8 +172,21 @@ class Repository(models.Model):
         return self._change(path, None, by, message or f"Remove {path}", expect_oid)
 
     @transaction.atomic
-    def land(self, base_tree: str, theirs_tree: str, *, by: Agent, message: str, key: str = "") -> Landing:
-        """Merge what changed between two trees onto the branch. With a `key` that happens once, however often asked."""
+    def land(
+        self,
+        base_tree: str,
+        theirs_tree: str,
+        *,
+        by: Agent,
+        message: str,
+        key: str = "",
+        trailers: tuple[str, ...] = (),
+        whole: bool = False,
+    ) -> Landing:
+        """Merge what changed between two trees onto the branch. With a `key` that happens once, however often asked.
+
+        With `whole`, nothing of it lands as soon as something conflicts.
+        """
         self.lock()
         head = self.head
         done = self._landed(head, key) if key else None
@@ -180,9 +194,10 @@ class Repository(models.Model):
             return self._landing(done, self.bare.lookup(done).parents[0], base_tree, theirs_tree)
         ours = self.bare.tree_of(head)
         merged = merge(self.bare, base_tree, ours, theirs_tree)
-        if merged.tree == ours:
+        if merged.tree == ours or (whole and merged.conflicts):
             return Landing(head, ours, _told(merged.conflicts), ())
-        full = f"{message}\n\n{_KEY}{key}\n" if key else message
+        lines = [*trailers, *([f"{_KEY}{key}"] if key else [])]
+        full = "\n".join([message, "", *lines, ""]) if lines else message
         commit = self.bare.commit(merged.tree, [head], author(by), full)
         self.bare.set_branch(self.branch, commit, expect=head)
         return Landing(commit, merged.tree, _told(merged.conflicts), tuple(self.bare.changes(ours, merged.tree)))
@@ -199,11 +214,11 @@ class Repository(models.Model):
 
     def stale(self, environment_digests: Mapping[str, str] | None = None) -> "dict[str, Staleness]":
         """Every made file that is not fresh, with the reasons."""
-        return graph.stale(self, environment_digests or {})
+        return graph.stale(self, Current.with_(environment_digests))
 
     def plan(self, target: str | None = None, environment_digests: Mapping[str, str] | None = None) -> "Plan":
         """What would have to run to make the target fresh (or everything, without one)."""
-        return plan.plan(self, target, environment_digests or {})
+        return plan.plan(self, target, Current.with_(environment_digests))
 
     def due(
         self, target: str | None, done: Collection[str] = (), environment_digests: Mapping[str, str] | None = None
@@ -212,15 +227,15 @@ class Repository(models.Model):
 
         Steps whose key is in `done` count as done, whatever came of them.
         """
-        return plan.due(self, target, done, environment_digests or {})
+        return plan.due(self, target, done, Current.with_(environment_digests))
 
     def why(self, path: str, environment_digests: Mapping[str, str] | None = None) -> "Why":
         """Where a file comes from, why it is stale, and what is made of it."""
-        return story.why(self, path, environment_digests or {})
+        return story.why(self, path, Current.with_(environment_digests))
 
     def lineage(self, path: str, environment_digests: Mapping[str, str] | None = None, limit: int = 200) -> "Lineage":
         """The files around a file: what it was made from, and what was made from it."""
-        return story.lineage(self, path, environment_digests or {}, limit)
+        return story.lineage(self, path, Current.with_(environment_digests), limit)
 
     @transaction.atomic
     def _change(self, path: str, content: bytes | None, by: Agent, message: str, expect_oid: str | None) -> str:

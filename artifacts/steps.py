@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from artifacts.graph import Reason, short
+from artifacts.recipes import headline, instructions, is_task
 from houses.refusals import Refused
 
 
@@ -33,11 +34,15 @@ class Node:
     made: str = ""
     edited: str | None = None
     seconds: float = 0.0
+    run: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One recipe to run again, the files that it writes, and why. `after` are the keys of the steps it waits for."""
+    """One recipe to run again, the files that it writes, and why. `after` are the keys of the steps it waits for.
+
+    `runs` are those that did it the last time.
+    """
 
     key: str
     recipe: Mapping[str, Any]
@@ -45,10 +50,17 @@ class Step:
     reasons: tuple[Reason, ...]
     after: tuple[str, ...] = ()
     seconds: float = 0.0
+    runs: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
+        """Of a shell; a task has none."""
         return str(self.recipe.get("command", ""))
+
+    @property
+    def headline(self) -> str:
+        """What is to be done, on one line."""
+        return headline(self.recipe)
 
     @property
     def environment(self) -> str:
@@ -117,6 +129,7 @@ class _Graph:
             reasons=tuple(dict.fromkeys([*own, *upstream])),
             after=tuple(dict.fromkeys(self.nodes[path].key for path in sources)),
             seconds=max(node.seconds for node in self.written[key]),
+            runs=tuple(dict.fromkeys(node.run for node in self.written[key] if node.run)),
         )
 
     def _enter(self, path: str, trail: dict[str, tuple[str, Iterator[str]]], done: Collection[str]) -> None:
@@ -146,9 +159,14 @@ def _cycle(trail: list[str], again: str) -> Cycle:
 
 
 def _edited(node: Node) -> EditedByHand:
-    command = node.recipe.get("command", "")
     return EditedByHand(
         f"`{node.path}` was edited by hand: it was made as {short(node.made)} and is {short(node.edited)} now, "
         f"and making it again would overwrite that. To keep the text, save it under another name; "
-        f"to overwrite it, run its command again yourself: `$ {command}`"
+        f"to overwrite it, {_yourself(node.recipe)}"
     )
+
+
+def _yourself(recipe: Mapping[str, Any]) -> str:
+    if is_task(recipe):
+        return f"have it done anew: {headline(recipe)}"
+    return f"run its command again yourself: `$ {instructions(recipe)}`"

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from artifacts import graph
 from artifacts.bare import Commit
+from artifacts.current import Current
 from artifacts.derivations import EDITED, FRESH, STALE, Derivation, Input
 from artifacts.graph import Reason
 from artifacts.plan import UnknownTarget
@@ -65,7 +66,7 @@ class Lineage:
     is_cut: bool = False
 
 
-def why(repository: "Repository", path: str, digests: Mapping[str, str]) -> Why:
+def why(repository: "Repository", path: str, now: Current) -> Why:
     """The story of a path; the causes are those of everything that it was made from, too."""
     tree = graph.check(repository)
     rows = Derivation.objects.of(repository)
@@ -77,23 +78,23 @@ def why(repository: "Repository", path: str, digests: Mapping[str, str]) -> Why:
     if row is None:
         return Why(path, SOURCE, None, (), (), (), downstream, written)
     above = _reach(repository, path, up=True)[0]
-    late = sorted(rows.filter(path__in=above).due(digests), key=lambda r: (r.path != path, r.path))
-    reasons = graph.own_reasons(repository, tree, late, graph.inputs_of(late), digests)
+    late = sorted(rows.filter(path__in=above).due(now), key=lambda r: (r.path != path, r.path))
+    reasons = graph.own_reasons(repository, tree, late, graph.inputs_of(late), now)
     causes = list(_causes(repository, tree, late, reasons))
     state = row.state if row.state != FRESH or not any(reasons.values()) else STALE
-    mine = graph.stale(repository, digests).get(path) if late else None
+    mine = graph.stale(repository, now).get(path) if late else None
     inputs = tuple(row.inputs.order_by("path"))
     return Why(path, state, row, inputs, mine.reasons if mine else (), tuple(causes), downstream, written)
 
 
-def lineage(repository: "Repository", path: str, digests: Mapping[str, str], limit: int) -> Lineage:
+def lineage(repository: "Repository", path: str, now: Current, limit: int) -> Lineage:
     """What a path was made from and what was made from it, all the way, up to `limit` files."""
     graph_tree = graph.check(repository)
     above, edges_above, cut_above = _reach(repository, path, up=True, limit=limit)
     below, edges_below, cut_below = _reach(repository, path, up=False, limit=max(1, limit - len(above) + 1))
     paths = sorted(above | below)
     rows = {row.path: row for row in Derivation.objects.of(repository).filter(path__in=paths)}
-    stale = graph.stale(repository, digests)
+    stale = graph.stale(repository, now)
     present = repository.bare.oids(graph_tree, paths)
     nodes = [_drawn(one, rows.get(one), present[one], stale) for one in paths]
     return Lineage(tuple(nodes), tuple(sorted(edges_above | edges_below)), cut_above or cut_below)
@@ -102,7 +103,7 @@ def lineage(repository: "Repository", path: str, digests: Mapping[str, str], lim
 def _drawn(path: str, row: Derivation | None, oid: str | None, stale: Mapping[str, graph.Staleness]) -> Drawn:
     if row is None:
         return Drawn(path, oid, SOURCE if oid else "missing")
-    return Drawn(path, oid, stale[path].state if path in stale else FRESH, row.command)
+    return Drawn(path, oid, stale[path].state if path in stale else FRESH, row.headline)
 
 
 def _causes(
@@ -116,7 +117,7 @@ def _causes(
 
 
 def _cause(repository: "Repository", target: str, reason: Reason, here: Collection[UUID]) -> Cause:
-    if reason.kind in ("environment_changed", "failed"):
+    if reason.kind not in graph.OF_FILES:
         return Cause(target, reason)
     commit = repository.bare.changed_by(repository.branch, reason.path, reason.old)
     if commit is None:

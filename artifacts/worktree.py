@@ -50,20 +50,21 @@ class WorkTree:
     owner: Owner
     cache: Path
 
-    def track(self, bare: Bare, branch: str, commit: str) -> bool:
+    def track(self, bare: Bare, branch: str, commit: str, before: str | None = None) -> bool:
         """Have git inside compare with this commit, as the head of the branch. While nothing runs there.
 
-        False if there is a `.git` that is somebody's own. A head that they put elsewhere keeps its index.
+        False if there is a `.git` that is somebody's own. A head that they put elsewhere than on the branch `before`
+        stays there and keeps its index.
         """
         with suppress(OSError):
             root = open_folder(str(self.folder), None)
             try:
-                return self._track(root, bare, branch, commit)
+                return self._track(root, bare, branch, commit, before or branch)
             finally:
                 os.close(root)
         return False
 
-    def _track(self, root: int, bare: Bare, branch: str, commit: str) -> bool:
+    def _track(self, root: int, bare: Bare, branch: str, commit: str, before: str) -> bool:
         is_new = not _is_there(root, GIT)
         git = enter(GIT, root, self.owner) if is_new else open_folder(GIT, root)
         try:
@@ -72,13 +73,16 @@ class WorkTree:
                 self._write(git, ALTERNATES, shared)
             if _read(git, ALTERNATES) != shared:
                 return False
-            head, ours = _read(git, HEAD), f"ref: refs/heads/{branch}\n".encode()
+            head, ours = _read(git, HEAD), _pointing(branch)
             self._write(git, f"refs/heads/{branch}", f"{commit}\n".encode())
-            if head in (None, ours):
+            is_ours = head in (None, ours, _pointing(before))
+            if is_ours:
                 self._write_index(git, root, bare, commit)
             if head is None:
-                for path, content in (("config", CONFIG), ("info/exclude", EXCLUDE), (HEAD, ours)):
+                for path, content in (("config", CONFIG), ("info/exclude", EXCLUDE)):
                     self._write(git, path, content)
+            if is_ours and head != ours:
+                self._write(git, HEAD, ours)
             return True
         finally:
             os.close(git)
@@ -114,6 +118,10 @@ class WorkTree:
             os.rename(beside, name, src_dir_fd=fd, dst_dir_fd=fd)
         finally:
             os.close(fd)
+
+
+def _pointing(branch: str) -> bytes:
+    return f"ref: refs/heads/{branch}\n".encode()
 
 
 def _is_there(fd: int, name: str) -> bool:

@@ -12,7 +12,9 @@ from streams.jsontext import few
 from streams.refusals import Malformed, Refusal, TooLarge
 from streams.wire import Caller
 
-CONTROL = re.compile(r"(signal|pi)\..*|agent_spawn|sandbox_resumed|(command|thread|make|artifact)_.*", re.DOTALL)
+CONTROL = re.compile(
+    r"(signal|pi)\..*|agent_spawn|sandbox_resumed|(artifact|command|make|message|run|thread)_.*", re.DOTALL
+)
 CUSTOM = re.compile(r"message|[a-z0-9]+(\.[a-z0-9_-]+)+")
 UNSTAMPED = "0" * 33  # the store writes the offset here, when it knows it
 LONGEST_MESSAGE = 256 * 1024  # bytes of UTF-8

@@ -36,6 +36,7 @@ CATCHERS = {
     "arbe/sweeps.py": "one sweep that fails must not keep the others from running",
     "artifacts/repositories.py": "takes the folder away that has no row, and passes on",
     "artifacts/sources.py": "takes half a copy away, and passes on",
+    "sandboxes/doors.py": "a copy of the warden must not live on",
     "sandboxes/launch.py": "a copy of the warden must not live on",
     "streams/serving/exchange.py": "the edge of a request; its bug is answered 500 and logged",
     "streams/serving/server.py": "a lost ring costs a listener a moment; a lost append would cost the event",
@@ -43,6 +44,8 @@ CATCHERS = {
     "streams/storage/own_thread.py": "whoever waits for the thread has to hear of it",
     "streams/subscriptions/subscription.py": "gives back what was not taken in, and passes on; none may end unseen",
     "streams/subscriptions/register.py": "forgets what was half made, and passes on",
+    "threads/answering/aside.py": "the edge of a thread; what is not written down is taken over by the sweep",
+    "threads/answering/elsewhere.py": "the edge of a thread; whoever waits for it has to hear of it",
     "threads/following.py": "the edge of a thread; what is not written down is taken over by the sweep",
     "threads/live.py": "the page connects again and reads on from where it is",
     "threads/rendering.py": "one event that cannot be shown must not take the page away",
@@ -74,7 +77,11 @@ def functions(tree):
 
 def test_there_is_one_door_into_a_stream_and_one_for_output():
     """Rows are told through the outbox; output, which has no rows, is appended by whoever follows a command."""
-    assert found(r"\bstreams\(\)\.(append|create|shut|delete)\(") == {"threads/following.py"}
+    assert found(r"\bstreams\(\)\.(append|create|shut|delete)\(") == {
+        "threads/answering/telling.py",
+        "threads/driving.py",
+        "threads/following.py",
+    }
     assert found(r"\b_streams\(\)\.") == {"streams/outbox.py"}
     assert found(r"\bOutbox\.objects\.(bulk_)?create\(|(?<!class )\bOutbox\(") == {"streams/outbox.py"}
 

@@ -1,12 +1,10 @@
 """Commands: one piece of work on a sandbox, inline in a thread. The row is the queue; Redis is the doorbell."""
 
-from datetime import timedelta
 from functools import partial
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import cached_property
 
@@ -17,62 +15,52 @@ from houses.ids import ShortIdField
 from houses.places import House
 from houses.rights import require
 from houses.scopes import W
-from houses.tools import MAKE, RUN_COMMAND
+from houses.tools import DELEGATE_TASK, MAKE, RUN_COMMAND
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce
 from threads.events import CommandFinished
+from threads.followed import (
+    CANCELLED,
+    LEASE,
+    QUEUED,
+    RUNNING,
+    STATUSES,
+    FollowedQuerySet,
+    Poured,
+)
 from threads.handing import Handed, take_back
 from threads.queues import ring_make, ring_stop
 from threads.rights import require_still
+from threads.runs import Run
 from threads.thread import Thread
 from threads.witnessing import Figures, tell_command
 
-QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
-STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED)
-LEASE = timedelta(seconds=6)  # a worker that has not said so for this long is no longer following
-NEEDED = ("thread", "agent", "environment", "sandbox")  # by whoever follows a command, all at once
+NEEDED = ("thread", "agent", "bot", "environment", "sandbox")  # by whoever follows a command, all at once
 
 
-class CommandQuerySet(models.QuerySet["Command"]):
+class CommandQuerySet(FollowedQuerySet["Command"]):
     """The house's commands."""
-
-    def unfinished(self) -> Self:
-        return self.filter(status__in=[QUEUED, RUNNING])
 
     def readable_by(self, agent: Agent) -> Self:
         """Those in threads that the agent may read."""
         return self.filter(thread__in=Thread.objects.readable_by(agent).values("pk"))
 
-    def over(self) -> Self:
-        return self.exclude(status__in=[QUEUED, RUNNING])
-
     def started_in(self, sandbox: Sandbox) -> Self:
         """What runs on that machine right now."""
         return self.filter(sandbox=sandbox, status=RUNNING, started_at__isnull=False)
 
-    def due(self) -> Self:
-        """Waiting for a worker: never begun, or its worker went away."""
-        return self.filter(Q(status=QUEUED) | Q(status=RUNNING, leased_until__lt=Now()))
-
-    def rung(self, command_id: str) -> None:
-        """Somebody was called for it again."""
-        self.filter(pk=command_id).update(rung_at=Now())
+    def runs(self) -> Self:
+        """Those of agents."""
+        return self.filter(bot__isnull=False)
 
     @transaction.atomic
     def claim(self, command_id: str) -> "Command | None":
         """The command, for the one worker that gets it; None if it has another, or is over."""
-        waiting = self.due().select_for_update(skip_locked=True, of=("self",))
-        command = waiting.select_related(*NEEDED).filter(pk=command_id).first()
-        if command is None:
-            return None
-        command.status, command.leased_until = RUNNING, timezone.now() + LEASE
-        command.attempts += 1
-        command.save(update_fields=["status", "leased_until", "attempts"])
-        return command
+        return self.select_related(*NEEDED).take(command_id)
 
 
-class Command(models.Model):
-    """Somebody asked for `text` to be run; this is how far it is."""
+class Command(Run, Poured):
+    """Somebody asked for `text` to be run, or for a bot to do it; this is how far it is."""
 
     id = ShortIdField()
     house = models.ForeignKey(House, on_delete=models.CASCADE, db_constraint=False, related_name="+", db_index=False)
@@ -84,33 +72,23 @@ class Command(models.Model):
     step = models.TextField(default="", db_default="", blank=True)  # which one of it
     targets = models.JSONField(db_default=[], default=list)  # what a make expects of it
     text = models.TextField()
-    status = models.TextField(default=QUEUED, db_default=QUEUED, choices=[(status, status) for status in STATUSES])
     exit_code = models.IntegerField(null=True)
-    reason = models.TextField(default="", db_default="", blank=True)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
     environment = models.ForeignKey(
         Environment, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
     )
     sandbox = models.ForeignKey(
         Sandbox, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="commands"
     )
-    stop_asked_by = models.ForeignKey(Agent, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
-    leased_until = models.DateTimeField(null=True)
-    rung_at = models.DateTimeField(null=True)
-    attempts = models.IntegerField(default=0, db_default=0)  # how many workers began to follow it
     handed = models.UUIDField(null=True)  # in the vault: the secrets it was started with, to hide whoever follows it
     # The tree as the command found it; and whether another one worked in it at the same time.
     before_tree = models.TextField(null=True)
     overlapped = models.BooleanField(default=False, db_default=False)
-    # Output: chunk `sequence` is bytes `poured` to `pouring`; written before it is appended, so that whoever takes over
-    # appends the very same chunk again, which the stream server knows to be a duplicate.
-    sequence = models.IntegerField(default=-1, db_default=-1)
-    poured = models.BigIntegerField(default=0, db_default=0)
-    pouring = models.BigIntegerField(default=0, db_default=0)
-    style = models.TextField(default="", db_default="", blank=True)
-    redactions = models.JSONField(default=dict, db_default={})
+    # The run of an agent: who drives it, the recipe as it was frozen then, how deep it is delegated, and what its
+    # session is called and where it is packed (`id`, `tree`).
+    bot = models.ForeignKey(Agent, null=True, on_delete=models.PROTECT, related_name="+")
+    recipe = models.JSONField(null=True)
+    depth = models.IntegerField(default=0, db_default=0)
+    session = models.JSONField(default=dict, db_default={})
 
     objects = CommandQuerySet.as_manager()
 
@@ -118,6 +96,10 @@ class Command(models.Model):
         db_table = "commands"
         constraints = [
             models.CheckConstraint(name="a_command_is_somewhere_on_its_way", condition=Q(status__in=STATUSES)),
+            models.CheckConstraint(
+                name="a_run_of_a_bot_has_its_recipe",
+                condition=Q(bot=None, recipe=None) | Q(bot__isnull=False, recipe__isnull=False),
+            ),
             models.UniqueConstraint(name="commands_house_id", fields=["house", "id"]),
             SameHouse(
                 name="a_command_is_run_in_its_house",
@@ -152,24 +134,19 @@ class Command(models.Model):
         return self.text.partition("\n")[0][:80]
 
     @property
-    def is_over(self) -> bool:
-        return self.status not in (QUEUED, RUNNING)
+    def is_run(self) -> bool:
+        """A bot does it, with the agent program that it names; else a shell."""
+        return self.bot_id is not None
 
     @property
-    def is_ending(self) -> bool:
-        """Somebody asked for its end, or nobody may have it any more."""
-        return self.stop_asked_by_id is not None or bool(self.reason)
+    def actor(self) -> Agent:
+        """Who does it, and so who made what comes of it."""
+        return self.bot or self.agent
 
     @cached_property
     def figures(self) -> Figures:
         """What its follower saw of it."""
         return Figures()
-
-    @property
-    def seconds(self) -> float:
-        if self.started_at is None:
-            return 0.0
-        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
     def stop(self, *, by: Agent) -> None:
         """End it and everything it started. One that has not begun never will."""
@@ -191,17 +168,12 @@ class Command(models.Model):
 
     def require_still(self) -> None:
         """Refuse to go on for somebody who lost what it took. A step of a make goes on by the right to make."""
-        require_still(self.agent, self.thread, MAKE if self.make_id else RUN_COMMAND)
+        require_still(self.agent, self.thread, MAKE if self.make_id else DELEGATE_TASK if self.is_run else RUN_COMMAND)
 
     def end_process(self) -> None:
         """End what runs on its machine, if it was started. Call it outside of any transaction."""
         if self.started_at is not None and self.sandbox is not None:
             self.sandbox.machine.stop(self.sandbox.ref, self.pk)
-
-    def renew(self, lease: timedelta = LEASE) -> bool:
-        """Still following; False if somebody stopped it or it is over."""
-        mine = Command.objects.filter(pk=self.pk, status=RUNNING)
-        return bool(mine.update(leased_until=timezone.now() + lease))
 
     def note_start(self, *, before_tree: str, handed: Handed) -> float | None:
         """The machine is about to run it: from here on a new worker reads on.
@@ -219,35 +191,31 @@ class Command(models.Model):
         self.overlapped = bool(others.update(overlapped=True))
         now = timezone.now()
         self.before_tree, self.started_at, self.leased_until = before_tree, now, now + LEASE
-        if handed.values:
+        if not handed.is_empty:
             self.handed = vault.putting(handed.text)  # type: ignore[assignment]  # a part of the statement that saves
-        self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until", "handed"])
-        if handed.values:
+        self.save(update_fields=["overlapped", "before_tree", "started_at", "leased_until", "handed", "session"])
+        if not handed.is_empty:
             del self.handed  # the database knows what it put there
-        handed.note(run=self.pk, agent=self.agent, thread_id=self.thread_id, environment=self.environment)
+        handed.note(
+            run=self.pk, agent=self.actor, thread_id=self.thread_id, environment=self.environment, calls=self.is_run
+        )
         return (now - self.created_at).total_seconds()
 
     def handing(self) -> Handed:
         """What it is started with; once it runs, what it was started with, whatever that is now."""
         if self.started_at is None:
-            return Handed.out_of(self.environment)
+            return Handed.out_of(self.environment, (self.recipe or {}).get("key_secret") if self.is_run else None)
         return Handed.again(vault.open_value(self.handed) if self.handed else "{}")
 
-    def note_chunk(self, end: int, *, style: str, hits: dict[str, int]) -> bool:
-        """The next chunk goes up to byte `end`. False if another worker said so first: then it is theirs to go on."""
-        redactions = {name: self.redactions.get(name, 0) + hits.get(name, 0) for name in self.redactions | hits}
-        mine = Command.objects.filter(pk=self.pk, status=RUNNING, sequence=self.sequence)
-        if not mine.update(
-            sequence=F("sequence") + 1, poured=F("pouring"), pouring=end, style=style, redactions=redactions
-        ):
-            return False
-        self.sequence, self.poured, self.pouring = self.sequence + 1, self.pouring, end
-        self.style, self.redactions = style, redactions
-        return True
-
-    def rest(self, status: str, *, reason: str = "", exit_code: int | None = None, by: Agent | None = None) -> None:
+    def rest(
+        self, status: str, *, reason: str = "", exit_code: int | None = None, by: Agent | None = None, code: str = ""
+    ) -> None:
         """It is over without anything to keep."""
-        self.finish(status, reason=reason, exit_code=exit_code, by=by or self.agent)
+        if self.is_run:
+            code = code or ("stopped" if status == CANCELLED else "refused")
+            self.finish_run(status, code=code, reason=reason, exit_code=exit_code, by=by or self.actor)
+        else:
+            self.finish(status, reason=reason, exit_code=exit_code, by=by or self.agent)
 
     def finish(
         self,
@@ -264,12 +232,7 @@ class Command(models.Model):
         left_out: list[dict[str, object]] | None = None,
     ) -> None:
         """Write down how it ended, and tell. Needs a transaction in which the row is locked and unfinished."""
-        self.status, self.exit_code, self.reason = status, exit_code, reason
-        self.finished_at = timezone.now()
-        self._forget_secrets()
-        self.save(update_fields=["status", "exit_code", "reason", "finished_at", "handed"])
-        if self.make_id:  # the first thing on commit: the next step does not wait until this one's end is told
-            transaction.on_commit(partial(ring_make, self.house_id, self.make_id))
+        self.settle(status, reason, exit_code, by=by)
         announce(
             self.thread,
             CommandFinished(
@@ -288,6 +251,15 @@ class Command(models.Model):
             ),
             by=by,
         )
+
+    def settle(self, status: str, reason: str, exit_code: int | None, *, by: Agent) -> None:
+        """Write down how it ended; who waits for that is called, and its secrets are forgotten."""
+        self.status, self.exit_code, self.reason = status, exit_code, reason
+        self.finished_at = timezone.now()
+        self._forget_secrets()
+        self.save(update_fields=["status", "exit_code", "reason", "finished_at", "handed"])
+        if self.make_id:  # the first thing on commit: the next step does not wait until this one's end is told
+            transaction.on_commit(partial(ring_make, self.house_id, self.make_id))
         tell_command(self, by=by)
 
     def _forget_secrets(self) -> None:

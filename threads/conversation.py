@@ -1,6 +1,7 @@
 """What people do with a thread itself: its name, its pin, its tags, whether it is open. Traits of `Thread`."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Self
 
@@ -142,6 +143,8 @@ class Spoken(Told):
 
     status: Any
     agent_id: Any
+    hear: Callable[..., None]
+    answers: Any
 
     class Meta:
         abstract = True
@@ -155,11 +158,16 @@ class Spoken(Told):
             raise ThreadIsClosed
 
     @transaction.atomic
-    def say(self, text: str, *, by: Agent) -> None:
+    def say(self, text: str, *, by: Agent, waits: bool = False) -> None:
+        """Say something. To a bot that drives this thread it is work; `waits`: not to disturb the run that goes on."""
         require(by, W, self)
         text = checked_text(text, "A message")
         self._locked().require_open()
+        if self.agent_id is not None and self.agent_id != by.pk:
+            self.hear(text, by=by, waits=waits)
+            return
         announce(self, Message(text=text), by=by)
+        self.answers.ask(self, text, by=by)
         self._touch()
 
     def close(self, *, by: Agent) -> None:

@@ -63,9 +63,13 @@ class ThreadLinkMade(Event, kind="thread_link_made"):
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSpawn(Event, kind="agent_spawn"):
-    """Work went to a child thread. Its name is not told here: somebody may read this log and not that one."""
+    """Work went to a child thread. Its name is not told here: somebody may read this log and not that one.
+
+    `bot_id` is the bot that does it; null for a thread that somebody opened to talk in.
+    """
 
     child_thread_id: str
+    bot_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

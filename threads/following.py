@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import close_old_connections, connection
 
 from houses.refusals import Refused
@@ -19,9 +20,12 @@ from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
 from streams.client import Producer, StreamError, streams
 from streams.outbox import is_behind, relay
-from threads.commands import CANCELLED, COMPLETED, FAILED, LEASE, Command
+from threads.commands import Command
+from threads.driving import Drive
 from threads.events import CommandOutput
-from threads.keeping import keep
+from threads.followed import CANCELLED, COMPLETED, FAILED, LEASE
+from threads.holding import EVERY, still_mine
+from threads.keeping import keep, keep_run
 from threads.resolving import leave
 from threads.rights import NoLongerAllowed
 from threads.starting import start
@@ -30,10 +34,9 @@ from threads.witnessing import note_first_output, tell_failure
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
-EVERY = LEASE.total_seconds() / 6  # seconds between two looks at the row
 PAUSE = 0.03  # seconds between chunks of a command that prints without end: what gathers meanwhile goes together
 MOST_ATTEMPTS = 8  # workers that began to follow one command, before it is said that none will succeed
-PLACES = threading.BoundedSemaphore(24)  # commands that one worker follows at a time; the rest wait as rows
+PLACES = threading.BoundedSemaphore(settings.FOLLOWED_AT_ONCE)  # by one worker; the rest wait as rows
 
 
 def follow_aside(house_id: str, command_id: str) -> None:
@@ -72,18 +75,23 @@ def _see_through(command: Command) -> None:
             tell_failure(command, "worker", again=False)
             raise Refused(f"arbe failed to run it, {MOST_ATTEMPTS} times; its operator finds the reason in the log.")
         redactor = Redactor({name: value.encode() for name, value in start(command).items()})
+        if command.is_run:
+            rest = Drive(command, redactor).follow()
+            if rest is not None:
+                keep_run(command, *rest)
+            return
         ended = _pour(command, redactor)
         if ended is not None:
             keep(command, ended, *_outcome(ended))
     except Refused as refused:
-        _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED)
+        _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED, refused.code)
     except StreamError:
         tell_failure(command, "stream", again=True)
         raise
     except ProviderError as error:
         tell_failure(command, "sandbox", again=not error.permanent)
         if error.permanent:  # else the lease runs out and another worker tries
-            _give_up(command, error.detail, FAILED)
+            _give_up(command, error.detail, FAILED, "sandbox")
 
 
 def _pour(command: Command, redactor: Redactor) -> Exit | None:
@@ -94,7 +102,7 @@ def _pour(command: Command, redactor: Redactor) -> Exit | None:
     watched = time.monotonic() - EVERY  # a stop may have been asked for while it was being started
     while True:
         if time.monotonic() - watched >= EVERY:
-            if not _still_mine(command):
+            if not still_mine(command):
                 return None
             watched = time.monotonic()
         ended = machine.poll(ref, command.pk)
@@ -151,30 +159,6 @@ def _pour_again(command: Command, redactor: Redactor) -> str:
     return active_style(command.style, text)
 
 
-def _still_mine(command: Command) -> bool:
-    """Renew the lease, and end the process if somebody asked for that, or if nobody may have it run any more.
-
-    A lost bell must not keep it running, nor must a right that was lost.
-    """
-    with inside(command.house_id):
-        need_not_last()
-        mine = command.renew()
-        command.refresh_from_db(fields=["stop_asked_by", "reason"])
-        if mine and not command.is_ending and command.seconds > EVERY:  # its start has just asked
-            _end_if_not_allowed(command)
-    if mine and command.is_ending:
-        command.end_process()
-    return mine
-
-
-def _end_if_not_allowed(command: Command) -> None:
-    try:
-        command.require_still()
-    except NoLongerAllowed as lost:
-        Command.objects.get(pk=command.pk).end(reason=lost.detail)
-        command.reason = lost.detail
-
-
 def _note_chunk(command: Command, end: int, style: str, hits: dict[str, int]) -> bool:
     """Rows first, then the stream; and what led to the first output comes before it."""
     with inside(command.house_id):
@@ -204,13 +188,13 @@ def _outcome(ended: Exit) -> tuple[str, str]:
     return FAILED, ended.sentence
 
 
-def _give_up(command: Command, reason: str, status: str) -> None:
+def _give_up(command: Command, reason: str, status: str, code: str) -> None:
     """It is over: nothing of it goes on, and nothing of it is kept."""
     command.end_process()
     with inside(command.house_id):
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:
             mine.figures = command.figures
-            mine.rest(CANCELLED if mine.stop_asked_by_id else status, reason=reason, by=mine.stop_asked_by)
+            mine.rest(CANCELLED if mine.stop_asked_by_id else status, reason=reason, by=mine.stop_asked_by, code=code)
     if mine is not None:
         leave(mine)

@@ -8,8 +8,8 @@ from django.db import connection
 from houses import run_tokens
 from houses.tenancy import inside
 from threads.following import follow_aside
-from threads.models import Command, Make
-from threads.queues import ring_command, ring_make
+from threads.models import Answer, Command, Make
+from threads.queues import ring_answer, ring_command, ring_make
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,13 @@ def stop(house_id: str, command_id: str) -> None:
         command.end_process()
 
 
+def answer(house_id: str, answer_id: str) -> None:
+    """Have a bot answer, in a thread of this worker."""
+    from threads.answering.aside import answer_aside  # libraries of models take a second: whoever answers waits for it
+
+    answer_aside(house_id, answer_id)
+
+
 def advance(house_id: str, make_id: str) -> None:
     """Start whatever step of a make is ready now, or finish it."""
     with inside(house_id):
@@ -37,15 +44,29 @@ def advance(house_id: str, make_id: str) -> None:
 
 
 def sweep() -> None:
-    """Ring again for commands that wait, or whose worker died, and for makes that nobody advances."""
+    """Ring again for commands and answers that wait, or whose worker died, and for makes that nobody advances."""
+    _sweep_answers()
     with connection.cursor() as cursor:
         cursor.execute("SELECT kind, house_id, id FROM work_adrift()")
         adrift = cursor.fetchall()
     for kind, house_id, row_id in adrift:
-        rows = Command.objects if kind == "command" else Make.objects
         with inside(house_id):
-            rows.rung(row_id)
-        (ring_command if kind == "command" else ring_make)(house_id, row_id)
+            is_run = kind == "command" and Command.objects.runs().filter(pk=row_id).exists()
+            (Command.objects if kind == "command" else Make.objects).rung(row_id)
+        if kind == "command":
+            ring_command(house_id, row_id, is_run=is_run)
+        else:
+            ring_make(house_id, row_id)
+
+
+def _sweep_answers() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT house_id, id FROM answers_adrift()")
+        adrift = cursor.fetchall()
+    for house_id, answer_id in adrift:
+        with inside(house_id):
+            Answer.objects.rung(answer_id)
+        ring_answer(house_id, answer_id)
 
 
 def sweep_tokens() -> int:

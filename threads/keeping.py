@@ -1,44 +1,92 @@
 """What is kept when a command has ended: the tree as it was left, what landed on the branch, and what made what."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from artifacts.bare import Bare, Change, Entry
-from artifacts.made import Made, words
+from artifacts.bare import Change
 from artifacts.models import Repository
-from artifacts.paths import is_inside_repository
-from artifacts.repositories import Landing, author
+from artifacts.repositories import author
 from artifacts.tree import Snapshot
 from houses.tenancy import inside
 from sandboxes.provider import Exit, ProviderError
 from streams.events import few
-from streams.outbox import announce
-from threads.commands import CANCELLED, COMPLETED, FAILED, Command
-from threads.events import ArtifactMade
+from threads.commands import Command
+from threads.crediting import MEMORY, Memory, credit
+from threads.followed import CANCELLED, COMPLETED, FAILED
+from threads.landing import hold, land, title
+from threads.launching import STATE
 from threads.resolving import leave
 from threads.rights import NoLongerAllowed
+from threads.runtimes.adapter import Outcome
 
-ANNOUNCED = 100  # files of one command that its thread is told of one by one; the rows tell of all
+
+@dataclass(frozen=True)
+class Seen:
+    """A machine at the end of a command: its tree, what was read in it, and of an agent the session, as a tree."""
+
+    snapshot: Snapshot
+    reads: set[str] | None
+    session: str = ""
 
 
 def keep(command: Command, ended: Exit, status: str, reason: str) -> None:
     """Look at the tree and record everything in one transaction, once: whoever comes second finds it done."""
+    with _at_rest(command, ended) as (mine, seen):
+        if mine is not None:
+            _record(mine, ended, *(_wanted_end(mine) or (status, reason)), seen)
+    leave(command)
+
+
+def keep_run(command: Command, ended: Exit | None, outcome: Outcome) -> None:
+    """The same for the run of an agent: `outcome` says how it went, by what it said and how its program ended."""
+    with _at_rest(command, ended) as (mine, seen):
+        if mine is not None:
+            wanted = _wanted_end(mine)
+            if wanted is not None:
+                code = outcome.code if outcome.status == CANCELLED else "stopped"
+                outcome = Outcome(wanted[0], code or "stopped", wanted[1], outcome.summary)
+            _record_run(mine, ended, outcome, seen)
+    leave(command)
+
+
+@contextmanager
+def _at_rest(command: Command, ended: Exit | None) -> Iterator[tuple[Command | None, Seen | None]]:
+    """The row, locked, and what its machine holds; no row if somebody has recorded its end, no machine if it is gone.
+
+    The machine is looked at outside of the transaction.
+    """
     sandbox = command.sandbox
     assert sandbox is not None
     with sandbox.alone():
-        try:
-            with inside(command.house_id):
-                repository = command.environment.repository
-            seen, reads = sandbox.look(repository), sandbox.machine.reads(sandbox.ref)
-        except ProviderError:  # the machine is gone, and its tree with it
-            seen, reads = None, None
+        seen = _look(command)
         with inside(command.house_id):
             mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
             if mine is not None:
                 mine.figures = command.figures
                 mine.figures.exit = ended
-                _record(mine, ended, *(_wanted_end(mine) or (status, reason)), seen, reads)
-    leave(command)
+            yield mine, seen
+
+
+def _look(command: Command) -> Seen | None:
+    sandbox = command.sandbox
+    assert sandbox is not None
+    try:
+        with inside(command.house_id):
+            repository = command.environment.repository
+        snapshot, reads = sandbox.look(repository), sandbox.machine.reads(sandbox.ref)
+    except ProviderError:  # the machine is gone, and its tree with it
+        return None
+    try:
+        packed = sandbox.machine.pack(sandbox.ref, repository.bare.path, _session(command)) if command.is_run else ""
+        return Seen(snapshot, reads, packed)
+    except ProviderError:  # what the agent made counts, whatever becomes of what it remembers
+        return Seen(snapshot, reads)
+
+
+def _session(run: Command) -> str:
+    return f"{STATE}/{run.thread_id}"
 
 
 def _wanted_end(command: Command) -> tuple[str, str] | None:
@@ -57,27 +105,68 @@ def _wanted_end(command: Command) -> tuple[str, str] | None:
     return None
 
 
-def _record(
-    command: Command, ended: Exit, status: str, reason: str, seen: Snapshot | None, reads: set[str] | None
-) -> None:
+def _record(command: Command, ended: Exit, status: str, reason: str, seen: Seen | None) -> None:
     kept: dict[str, Any] = {}
     if seen is not None and command.before_tree is not None:
-        repository = command.environment.repository
-        changes = repository.bare.changes(command.before_tree, seen.tree)
-        kept = _keep_tree(command, repository, seen, changes)
         # A step of a make, a stopped command and one that broke a limit may have left half a file: not for the branch.
         whole = status == COMPLETED or (status == FAILED and ended.reason == "exited" and not command.make_id)
-        held = _hold(command, repository, {change.path for change in changes}, whole=whole)
-        if whole:
-            kept |= _land(command, repository, seen, held)
-            _tell_made(command, repository, seen, reads - held if reads else reads, ended.code)
+        kept = _keep(command, seen, whole=whole, exit_code=ended.code or 0)
     if kept.get("conflicts") and command.make_id:
-        status, reason = (
-            FAILED,
-            "What it made was changed on the branch meanwhile: " + ", ".join(kept["conflicts"][:20]),
-        )
+        status, reason = FAILED, "What it made was changed on the branch meanwhile: " + _some(kept["conflicts"])
     by = command.stop_asked_by if status == CANCELLED and command.stop_asked_by else command.agent
     command.finish(status, by=by, reason=reason, exit_code=ended.code, **kept)
+
+
+def _record_run(run: Command, ended: Exit | None, outcome: Outcome, seen: Seen | None) -> None:
+    """Only what an agent has finished lands; what it left when it failed or was stopped is there when it goes on."""
+    kept: dict[str, Any] = {}
+    if seen is not None and run.before_tree is not None:
+        kept = _keep(run, seen, whole=outcome.status == COMPLETED, exit_code=0)
+        _keep_session(run, seen)
+    elif outcome.status == COMPLETED:
+        lost = "Its machine was gone before anybody could look at what it made; say something, and it does it again."
+        outcome = Outcome(FAILED, "machine_gone", lost, outcome.summary)
+    if kept.get("conflicts"):
+        status = FAILED if run.make_id else outcome.status
+        outcome = Outcome(status, "conflict", _how_to_go_on(run, kept["conflicts"]), outcome.summary)
+    by = run.stop_asked_by if outcome.status == CANCELLED and run.stop_asked_by else run.actor
+    run.finish_run(
+        outcome.status,
+        by=by,
+        reason=outcome.sentence,
+        code=outcome.code,
+        summary=outcome.summary,
+        exit_code=ended.code if ended else None,
+        ended=ended,
+        **kept,
+    )
+
+
+def _how_to_go_on(run: Command, conflicts: list[str]) -> str:
+    branch = run.environment.repository.branch
+    return (
+        f"Nothing of it landed: {_some(conflicts)} changed on `{branch}` as well while it worked. "
+        f"What it made is kept on the branch `{run.branch}`, to be merged by hand; or say what to do, and it goes on."
+    )
+
+
+def _some(paths: list[str]) -> str:
+    return ", ".join(paths[:20])
+
+
+def _keep(command: Command, seen: Seen, *, whole: bool, exit_code: int) -> dict[str, Any]:
+    """The tree always; of what it made in there what is `whole`, as far as it is on the branch after that."""
+    assert command.before_tree is not None
+    repository = command.environment.repository
+    changes = repository.bare.changes(command.before_tree, seen.snapshot.tree)
+    kept = _keep_tree(command, repository, seen.snapshot, changes)
+    held = hold(command, repository, {change.path for change in changes}, whole=whole)
+    if whole:
+        kept |= land(command, repository, seen.snapshot, held)
+        reads = seen.reads - held if seen.reads else seen.reads
+        if not kept.get("branch"):
+            credit(command, repository, seen.snapshot, reads, exit_code)
+    return kept
 
 
 def _keep_tree(command: Command, repository: Repository, seen: Snapshot, changes: list[Change]) -> dict[str, Any]:
@@ -89,7 +178,7 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot, changes
     assert command.sandbox is not None
     parents = [command.sandbox.snapshot] if command.sandbox.snapshot else []
     bare = repository.bare
-    snapshot = bare.commit(seen.tree, parents, author(command.agent), f"$ {command.text}")
+    snapshot = bare.commit(seen.tree, parents, author(command.actor), title(command))
     bare.keep(f"{command.thread_id}/{command.pk}", snapshot)
     command.sandbox.keep(snapshot)
     named = few({"path": c.path, "change": c.kind, "old": c.old, "new": c.new} for c in changes)
@@ -101,93 +190,9 @@ def _keep_tree(command: Command, repository: Repository, seen: Snapshot, changes
     }
 
 
-def _hold(command: Command, repository: Repository, written: set[str], *, whole: bool) -> set[str]:
-    """Which paths of the tree do not land: those that nobody has finished writing since they were first held.
-
-    What a command leaves half done is held until another writes it. What it wrote in the company of others may be
-    theirs, and half done: of that only what its own text names is let go, until it is the last.
-    """
-    sandbox = command.sandbox
-    assert sandbox is not None
-    held = before = sandbox.held_paths(repository)
-    if whole:
-        company = Command.objects.started_in(sandbox).exclude(pk=command.pk).exists()
-        finished = written & words(command.text) if company else written
-        held = (held | written) - finished if company else held - finished
-    else:
-        held = held | written
-    if held != before:
-        sandbox.hold(repository, held)
-    return held
-
-
-def _land(command: Command, repository: Repository, seen: Snapshot, held: set[str]) -> dict[str, Any]:
-    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told."""
-    sandbox, bare = command.sandbox, repository.bare
-    assert sandbox is not None and sandbox.base_tree is not None
-    base = sandbox.base_tree
-    tree = bare.edit(seen.tree, _entries(bare, base, held)) if held else seen.tree
-    landing = repository.land(base, tree, by=command.agent, message=f"$ {command.text}", key=command.pk)
-    if landing.replayed:
-        level = _as_landed_before(bare, base, landing)
-    else:
-        # The branch has all of it now, but for the conflicts: there the next landing compares with the old base again.
-        level = bare.edit(tree, _entries(bare, base, landing.conflicts)) if landing.conflicts else tree
-    sandbox.note_landing(level)
-    return {"landed": landing.commit if landing.changes else None, "conflicts": few(landing.conflicts)}
-
-
-def _as_landed_before(bare: Bare, base: str, landing: Landing) -> str:
-    """The base after a landing whose worker died before it was written down.
-
-    What landed is the tree of that time. Other commands may have gone on in it since: what they changed is not on the
-    branch, and called landed it never would be. So the base follows that commit alone, and only where nothing landed
-    over it: there it still is what the commit replaced.
-    """
-    present = bare.oids(base, [change.real for change in landing.changes])
-    followed = [change for change in landing.changes if present[change.real] == change.old]
-    return bare.edit(base, {change.real: bare.holding(landing.tree, change.real) for change in followed})
-
-
-def _entries(bare: Bare, tree: str, paths: Iterable[str]) -> dict[str, Entry | None]:
-    return {path: bare.entry(tree, path) for path in paths if is_inside_repository(path)}
-
-
-def _tell_made(
-    command: Command, repository: Repository, seen: Snapshot, reads: set[str] | None, exit_code: int | None
-) -> None:
-    environment = command.environment
-    assert command.before_tree is not None
-    run = Made(
-        before=command.before_tree,
-        after=seen.tree,
-        reads=reads,
-        recipe={
-            "kind": "command",
-            "command": command.text,
-            "environment": environment.pk,
-            "environment_digest": environment.digest,
-        },
-        commit=repository.head,
-        by=command.agent,
-        thread_id=command.thread_id,
-        command_id=command.pk,
-        seconds=command.seconds,
-        exit_code=exit_code or 0,
-        overlapped=command.overlapped,
-        targets=command.targets,
-    )
-    for derivation in repository.record(run)[:ANNOUNCED]:
-        inputs = [{"path": source.path, "oid": source.oid, "how": source.how} for source in derivation.inputs.all()]
-        announce(
-            command.thread,
-            ArtifactMade(
-                path=derivation.path,
-                oid=derivation.oid,
-                commit=derivation.commit,
-                inputs=few(inputs),
-                command_id=command.pk,
-                repository_id=repository.pk,
-            ),
-            by=command.agent,
-        )
+def _keep_session(run: Command, seen: Seen) -> None:
+    """For the next run: where the session is, what the agent was told in it and has read."""
+    bare = run.environment.repository.bare
+    memory = Memory.before(run, bare).after(run, bare, seen.reads).keep(bare)
+    run.session = {**run.session, MEMORY: memory} | ({"tree": seen.session} if seen.session else {})
+    Command.objects.filter(pk=run.pk).update(session=run.session)

@@ -4,7 +4,7 @@ A make holds no process and no lock while its steps run: whenever one rests, `ad
 inputs came out the same is never started (early cut-off), and independent steps run at once.
 """
 
-from typing import Any, Self
+from typing import Self
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -13,8 +13,7 @@ from django.utils import timezone
 
 from artifacts.models import Repository
 from artifacts.paths import as_target
-from artifacts.plan import Plan
-from artifacts.steps import Step
+from artifacts.recipes import is_task
 from houses.agents import Agent
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
@@ -27,14 +26,18 @@ from sandboxes.machines import LIVE
 from sandboxes.models import Environment
 from streams.events import few
 from streams.outbox import announce
-from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING, Command
+from threads.commands import Command
 from threads.events import MakeFinished, MakePlanned
+from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING
+from threads.plans import described
 from threads.queues import ring_make
 from threads.rights import NoLongerAllowed, require_still
+from threads.stepping import start
 from threads.thread import Thread
 from threads.witnessing import tell_make
 
 STATUSES = (RUNNING, COMPLETED, FAILED, CANCELLED)
+MOST_TASKS = 8  # of one make that agents do at the same time
 
 
 class MakeQuerySet(models.QuerySet["Make"]):
@@ -182,8 +185,14 @@ class Make(models.Model):
     def _start_ready(self, busy: list[Command]) -> bool:
         due = self.repository.due(self.target, self._done(busy), environment_digests())
         ready = [step for step in due.ready if step.key not in self.started]
+        room = MOST_TASKS - sum(command.is_run for command in busy)
+        tasks = [step for step in ready if is_task(step.recipe)][: max(0, room)]
+        ready = [step for step in ready if not is_task(step.recipe) or step in tasks]
         for step in ready:
-            self._start(step)
+            start(self, step)
+        if ready:
+            self.started = [*self.started, *(step.key for step in ready)]
+            self.save(update_fields=["started"])
         return bool(ready)
 
     def _still_missing(self) -> str:
@@ -191,19 +200,6 @@ class Make(models.Model):
         steps = self.repository.plan(self.target, environment_digests()).steps
         reasons = [str(reason) for step in steps for reason in step.reasons]
         return f"{self.target} is still not fresh: {reasons[0]}" if reasons else ""
-
-    def _start(self, step: Step) -> None:
-        environment = Environment.objects.filter(pk=step.environment).first()
-        child = Thread.objects.begin_in(
-            self.house_id,
-            by=self.agent,
-            name=f"make {', '.join(step.outputs)}",
-            parent=self.thread,
-            environment=environment or self.thread.resolve_environment(),
-        )
-        child.queue(step.command, by=self.agent, make=self, step=step.key, targets=list(step.outputs))
-        self.started = [*self.started, step.key]
-        self.save(update_fields=["started"])
 
     def _finish(self, status: str, reason: str, *, by: Agent | None = None) -> None:
         self.status, self.reason, self.finished_at = status, reason, timezone.now()
@@ -215,7 +211,7 @@ class Make(models.Model):
         )
         announce(self.thread, finished, by=by or self.agent)
         tell_make(self, ran=ran, spared=spared, by=by or self.agent)
-        for child in self.thread.children.filter(commands__make=self).distinct():
+        for child in self.thread.children.filter(commands__make=self, agent=None).distinct():
             child.shut(by=self.agent)
         # A step lets its own machine go; these are what a worker that died just then left behind.
         rested = self.commands.over().filter(sandbox__status=LIVE)
@@ -232,15 +228,3 @@ def _why(command: Command) -> str:
 def environment_digests() -> dict[str, str]:
     """What each environment of the house is now, to compare with what it was when something was made."""
     return {environment.pk: environment.digest for environment in Environment.objects.all()}
-
-
-def described(plan: Plan) -> list[dict[str, Any]]:
-    """The steps of a plan as an event and the API carry them."""
-    return [
-        {
-            "outputs": list(step.outputs),
-            "command": step.command,
-            "reasons": [str(reason) for reason in step.reasons],
-        }
-        for step in plan.steps
-    ]

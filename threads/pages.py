@@ -1,13 +1,12 @@
 """Pages of threads: the house's list, a thread with its log, and what one does with it."""
 
 import logging
-import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
@@ -18,22 +17,28 @@ from houses.agents import Agent
 from houses.finding import found
 from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House
-from houses.refusals import Invalid, Refused
+from houses.refusals import Invalid
 from houses.rights import right, rights
 from houses.scopes import R, W
-from sandboxes.models import Environment
 from streams.client import StreamError
-from threads import file_pages, work_pages
-from threads.models import Command, Thread
+from threads import composing, file_pages, inbox_pages, run_pages, work_pages
+from threads.composing import offered
+from threads.models import Command, InboxEntry, Thread
 from threads.reading import Log, around, before
 from threads.work_pages import done
 
 logger = logging.getLogger(__name__)
 
-BUSY = Exists(Command.objects.unfinished().filter(thread=OuterRef("pk")))
-RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
-MAKE = re.compile(r"make\s+(\S+)\s*")
+# Here, or in a thread that work went to from here: lists name those that stand under no other.
+HERE_OR_BELOW = Q(thread=OuterRef("pk")) | Q(thread__parent_thread=OuterRef("pk"))
+BUSY = Exists(Command.objects.unfinished().filter(HERE_OR_BELOW))
+WAITING_HERE = InboxEntry.objects.open_questions().filter(HERE_OR_BELOW)
 LINK_LIVES = {"3600": "for 1 hour", "86400": "for 1 day", "604800": "for 7 days"}
+
+
+def waited_for_by(agent: Agent) -> dict[str, Exists]:
+    """Whether a thread waits for somebody, and for this one."""
+    return {"is_waiting": Exists(WAITING_HERE), "is_mine": Exists(WAITING_HERE.filter(agent=agent))}
 
 
 @in_house(needs=None)
@@ -48,8 +53,8 @@ def house(request: HttpRequest, house: House) -> HttpResponse:
     threads = threads.tagged(tag) if tag else threads
     threads = threads if tag or find or R not in bits else threads.filter(parent_thread=None)
     threads = threads.filter(name__icontains=find) if find else threads
-    number = request.GET.get("page", "1")
-    page = Paginator(threads.annotate(is_busy=BUSY).order_by("-updated_at", "pk"), 50).get_page(number)
+    threads = threads.annotate(is_busy=BUSY, **waited_for_by(agent_of(request))).order_by("-updated_at", "pk")
+    page = Paginator(threads, 50).get_page(request.GET.get("page", "1"))
     older = "?" + urlencode({"page": page.next_page_number(), "tag": tag, "find": find}) if page.has_next() else ""
     context = {
         "house": house,
@@ -83,6 +88,7 @@ def thread(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
         detail = "The log cannot be read right now; what is said here still arrives. Try again in a moment."
         shown = _shown(house, one, reader) | {"detail": detail, "last_seq": "-1"}
         return render(request, "threads/thread.html", shown, status=503)
+    InboxEntry.objects.seen(one, by=reader)
     address = reverse("thread", args=[house.pk, one.pk])
     context = {"log": log.html, "earlier": f"{address}?before={log.earlier}" if log.earlier else ""}
     if request.htmx and "before" in request.GET:
@@ -97,45 +103,20 @@ def _log(request: HttpRequest, one: Thread, reader: Agent) -> Log:
 
 
 def _shown(house: House, one: Thread, reader: Agent) -> dict[str, Any]:
-    environment, readable = _environment(one), Thread.objects.readable_by(reader)
+    readable = Thread.objects.readable_by(reader)
     held = rights(reader, [house, one])
+    children = list(readable.filter(parent_thread=one).select_related("agent").order_by("-created_at")[:30])
     return {
         "house": house,
         "thread": one,
         "parent": readable.filter(pk=one.parent_thread_id).first() if one.parent_thread_id else None,
-        "children": list(readable.filter(parent_thread=one).order_by("-created_at")[:30]),
-        "environment": environment and {"name": environment.name, "network": environment.config.get("network", False)},
-        "upload": _upload(house, environment) if environment and W in held[house.pk].bits else None,
+        "children": children,
+        "waited_for": InboxEntry.objects.waiting_on([child.pk for child in children]),
         "may_write": W in held[one.pk].bits,
         "link_lives": LINK_LIVES.items(),
         "socket": f"/ws/threads/{house.pk}/{one.pk}",
+        **offered(house, one, reader, may_run=W in held[house.pk].bits),
     }
-
-
-def _upload(house: House, environment: Environment) -> str | None:
-    repository = environment.config.get("repository")
-    return reverse("upload", args=[house.pk, repository]) if repository else None
-
-
-def _environment(one: Thread) -> Environment | None:
-    try:
-        return one.resolve_environment()
-    except Refused:
-        return None
-
-
-@in_house(needs=None)
-@require_POST
-def composer(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
-    """Plain text says, a leading `$` runs, `make PATH` makes."""
-    one, by, text = thread_of(request, thread_id), agent_of(request), request.POST.get("text", "").strip()
-    if command := RUN.fullmatch(text):
-        one.run(command[1], by=by)
-    elif target := MAKE.fullmatch(text):
-        one.make(target[1], by=by)
-    else:
-        one.say(text, by=by)
-    return done(request, one)
 
 
 @in_house(needs=None)
@@ -207,8 +188,9 @@ urlpatterns = [
     path(HERE, house, name="house"),
     path(HERE + "threads/", threads, name="threads"),
     path(THREAD, thread, name="thread"),
-    path(THREAD + "composer/", composer, name="thread_composer"),
-    path(THREAD + "completions/", work_pages.completions, name="thread_completions"),
+    path(THREAD + "composer/", composing.composer, name="thread_composer"),
+    path(THREAD + "completions/", composing.completions, name="thread_completions"),
+    path(THREAD + "tree/", run_pages.tree, name="thread_tree"),
     path(THREAD + "pin/", thread_pin, name="thread_pin"),
     path(THREAD + "name/", thread_name, name="thread_name"),
     path(THREAD + "tags/", thread_tags, name="thread_tags"),
@@ -217,6 +199,11 @@ urlpatterns = [
     path(THREAD + "links/", thread_links, name="thread_links"),
     path(HERE + "commands/<str:command_id>/", work_pages.command, name="command"),
     path(HERE + "commands/<str:command_id>/stop/", work_pages.command_stop, name="command_stop"),
+    path(HERE + "runs/<str:run_id>/", run_pages.run, name="run"),
+    path(HERE + "answers/<str:answer_id>/stop/", run_pages.answer_stop, name="answer_stop"),
+    path(HERE + "waiting/<str:message_id>/", run_pages.waiting_message, name="waiting_message"),
+    path(HERE + "inbox/", inbox_pages.inbox, name="inbox"),
+    path(HERE + "inbox/<str:entry_id>/", inbox_pages.entry, name="inbox_entry"),
     path(HERE + "makes/<str:make_id>/stop/", work_pages.make_stop, name="make_stop"),
     path(HERE + "make/", work_pages.make, name="make"),
     path(HERE + "files/<str:repository_id>/", file_pages.tree, name="repository"),

@@ -20,15 +20,41 @@ from django.utils.safestring import SafeString, mark_safe
 from houses.markdown import prose
 from houses.models import Agent, House
 from threads.ansi import coloured
+from threads.slots import key_of, places
+from threads.told_calls import called_with, totals, written
 
 logger = logging.getLogger(__name__)
 KEPT = 4096  # rendered events per process
 NAMES_LAST = 60  # seconds that a looked-up name is believed
+STOPS = {
+    "command_id": "command_stop",
+    "run_id": "command_stop",
+    "answer_id": "answer_stop",
+    "make_id": "make_stop",
+}
 TEMPLATED = {
     "message", "thread_opened", "thread_renamed", "thread_pinned", "thread_unpinned", "thread_tagged", "thread_closed",
     "thread_reopened", "thread_link_made", "agent_spawn", "command_queued", "command_started", "command_output",
     "command_finished", "sandbox_resumed", "signal.sandbox.created", "artifact_made", "make_planned", "make_finished",
+    "run_queued", "run_started", "run_finished", "message_waiting", "message_edited", "message_withdrawn",
+    "message_handed_over", "thread_answer_begun", "thread_answer_part", "thread_answer_called", "thread_answer_heard",
+    "thread_answer_finished", "pi.assistant", "pi.tool_call", "pi.tool_output", "pi.tool_result", "pi.usage",
+    "pi.retry", "pi.line", "signal.thread.status_changed", "signal.thread.child_finished", "signal.thread.pi_failed",
+    "signal.thread.pi_session_orphaned", "signal.dispatch.session_started", "signal.dispatch.pi_waiting",
+    "signal.dispatch.pi_answered", "signal.dispatch.steer_taken",
 }  # fmt: skip
+INTO = {"lines", "work", "did", "parts", "waiting"}
+# What else the page's script does with a piece, and with the element of which id.
+OTHERWISE = {
+    "fill": ("fill", "lines-"),
+    "text": ("fill", "parts-"),
+    "waits": ("fill", "waits-"),
+    "gone": ("gone", "waiting-"),
+    "take": ("take", "did-"),
+    "spent": ("add", "spent-"),
+    "lone": ("unless", "card-"),
+}
+ELSE_LOG = {"work", "did"}  # without their card they stand by themselves
 
 
 @dataclass(frozen=True)
@@ -38,17 +64,20 @@ class Piece:
     html: str
     slot: str = ""
     card: str = ""
+    raw: str = ""  # of what is said in parts: the markdown
 
     @property
     def live(self) -> str:
         """As the socket sends it: the page's script finds the place."""
         if not self.slot:
             return self.html
-        place = f"{self.slot}-{self.card}"
-        if self.slot == "lines":
-            return f'<div data-into="#{place}">{self.html}</div>'
-        if self.slot == "work":
-            return f'<div data-into="#{place}" data-else-log>{self.html}</div>'
+        place = "waiting" if self.slot == "waiting" else f"{self.slot}-{self.card}"
+        if self.slot in INTO:
+            other = " data-else-log" if self.slot in ELSE_LOG else ""
+            return f'<div data-into="#{place}"{other}>{self.html}</div>'
+        if self.slot in OTHERWISE:
+            how, where = OTHERWISE[self.slot]
+            return f'<div data-{how}="#{where}{self.card}">{self.html}</div>'
         tag = "footer" if self.slot == "foot" else "span"
         return f'<div data-replace="#{place}"><{tag} class="{self.slot}" id="{place}">{self.html}</{tag}></div>'
 
@@ -97,19 +126,13 @@ def pieces(event: dict[str, Any], house: House | str) -> tuple[Piece, ...]:
 
 def render(event: dict[str, Any], house_id: str, *, continues: bool = False) -> tuple[Piece, ...]:
     """The pieces of one event, not kept. `continues` marks a card whose beginning is on an earlier page."""
-    shown = Shown(event, house_id, continues)
-    payload, kind = shown.p, event["type"]
-    if kind == "command_output":
-        return (Piece(shown.html("command_output"), "lines", payload["command_id"]),)
-    if kind == "command_started":
-        return (Piece(shown.html("_state", "running"), "state", payload["command_id"]),)
-    if kind in ("command_finished", "make_finished"):
-        card = payload["command_id" if kind == "command_finished" else "make_id"]
-        state = Piece(shown.html("_state", payload["status"]), "state", card)
-        return (state, Piece(shown.html(kind), "foot", card))
-    if kind == "command_queued" and payload.get("make_id"):
-        return (Piece(shown.html(kind), "work", payload["make_id"]),)
-    return (Piece(shown.html(kind if kind in TEMPLATED else "signal" if kind.startswith("signal.") else "generic")),)
+    shown, kind = Shown(event, house_id, continues), event["type"]
+    drawn = kind if kind in TEMPLATED else "signal" if kind.startswith("signal.") else "generic"
+    raw = shown.p["text"] if kind == "thread_answer_part" else ""
+    return tuple(
+        Piece(shown.html(place.template, place.status) if place.template else "", place.slot, place.card, raw)
+        for place in places(event, drawn)
+    )
 
 
 @dataclass
@@ -144,6 +167,11 @@ class Shown:
         return agent_named(self.event.get("author_agent_id"))
 
     @property
+    def who(self) -> Any:
+        """Whose entry it is: a card of a bot's work is the bot's, whoever asked for it."""
+        return self.bot if self.event["type"] in ("run_queued", "signal.thread.child_finished") else self.author
+
+    @property
     def address(self) -> str:
         return f"?at={self.seq}#e-{self.seq}"
 
@@ -165,13 +193,59 @@ class Shown:
 
     @property
     def stop_url(self) -> str:
-        if "command_id" in self.p:
-            return reverse("command_stop", args=[self.house_id, self.p["command_id"]])
-        return reverse("make_stop", args=[self.house_id, self.p["make_id"]])
+        """Where somebody ends what this tells of."""
+        if "child_thread_id" in self.p:
+            return reverse("thread_stop", args=[self.house_id, self.p["child_thread_id"]])
+        where = next(((name, view) for name, view in STOPS.items() if self.p.get(name)), None)
+        return reverse(where[1], args=[self.house_id, self.p[where[0]]]) if where else ""
+
+    @property
+    def waiting_url(self) -> str:
+        return reverse("waiting_message", args=[self.house_id, self.p["message_id"]])
 
     @property
     def command_url(self) -> str:
         return reverse("command", args=[self.house_id, self.p["command_id"]])
+
+    @property
+    def run_url(self) -> str:
+        return reverse("run", args=[self.house_id, self.p["run_id"]])
+
+    @property
+    def bot(self) -> Any:
+        """The bot that it tells of."""
+        return agent_named(self.p.get("bot_id"))
+
+    @property
+    def on(self) -> Any:
+        """Whoever is waited for."""
+        return agent_named(self.p.get("on"))
+
+    @property
+    def question(self) -> SafeString:
+        return prose(self.p.get("question", ""))
+
+    @property
+    def summary(self) -> SafeString:
+        return prose(self.p.get("summary", ""))
+
+    @property
+    def key(self) -> str:
+        """The card of a call."""
+        return key_of(self.p)
+
+    @property
+    def title(self) -> str:
+        """What a call does, in a line."""
+        return str(self.p.get("title") or called_with(self.p.get("arguments") or {}))
+
+    @property
+    def written(self) -> list[tuple[str, str]]:
+        return written(self.p.get("arguments") or {})
+
+    @property
+    def spent(self) -> dict[str, Any]:
+        return totals(self.p.get("spent") or self.p)
 
     @property
     def child(self) -> SafeString:

@@ -1,5 +1,7 @@
 """Which machine a command runs on: live → use, dead → resume, none → create."""
 
+from datetime import UTC, datetime
+
 from django.db import transaction
 
 from houses.agents import Agent
@@ -10,7 +12,9 @@ from sandboxes.events import SandboxCreated, SandboxResumed
 from sandboxes.machines import DEAD, PENDING
 from sandboxes.models import Sandbox
 from streams.outbox import announce
-from threads.commands import RUNNING, Command
+from threads.commands import Command
+from threads.followed import RUNNING
+from threads.runs import AT_WORK
 from threads.thread import Thread
 from threads.witnessing import LIVE, MADE, RESUMED
 
@@ -102,12 +106,26 @@ def resume(dead: Sandbox, *, by: Agent) -> Sandbox:
     # Whoever comes second finds the threads repointed: the row of the dead machine is the lock.
     Sandbox.objects.select_for_update(no_key=True).get(pk=dead.pk)
     sandbox = Sandbox.objects.born(dead.environment, from_=dead)
-    lost = "" if dead.snapshot else "Everything that was never committed: the machine died before its first snapshot."
+    lost = _lost(dead)
     for thread in Thread.objects.on(dead).select_for_update(no_key=True):
         Thread.objects.filter(pk=thread.pk).update(sandbox=sandbox)
         resumed = SandboxResumed(sandbox_id=sandbox.pk, restored_from=dead.snapshot, lost=lost)
         announce(thread, resumed, by=by)
     return sandbox
+
+
+def _lost(dead: Sandbox) -> str:
+    """What was in its tree and is nowhere else, as far as that is known."""
+    if not dead.snapshot:
+        return "Everything that was never committed: the machine died before its first snapshot."
+    bare = dead.environment.repository.bare
+    last = Command.objects.filter(sandbox=dead, finished_at__isnull=False, started_at__isnull=False)
+    ended = last.order_by("-finished_at").first()
+    kept = bare.lookup(dead.snapshot)
+    if ended is None or (bare.kept(f"{ended.thread_id}/{ended.pk}") and not kept.message.endswith(AT_WORK)):
+        return ""
+    moment = datetime.fromtimestamp(kept.author.time, UTC)
+    return f"What changed after its files were last kept, on {moment:%d %B at %H:%M:%S} UTC."
 
 
 def leave(command: Command) -> None:

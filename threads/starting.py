@@ -13,15 +13,17 @@ from houses.tenancy import inside
 from sandboxes.models import Sandbox
 from sandboxes.provider import Exec
 from streams.outbox import announce
-from threads.commands import LEASE, Command
+from threads.commands import Command
 from threads.events import CommandStarted
+from threads.followed import LEASE
 from threads.handing import Handed, place
+from threads.launching import adapter_of, bring_session, exec_of
 from threads.resolving import place_of
 from threads.rights import NoLongerAllowed
 
 PROGRESS = [
     "status", "reason", "stop_asked_by", "started_at", "before_tree", "overlapped", "handed",
-    "sequence", "poured", "pouring", "style", "redactions",
+    "sequence", "poured", "pouring", "style", "redactions", "session",
 ]  # fmt: skip
 
 
@@ -39,10 +41,12 @@ def start(command: Command) -> dict[str, str]:
     if not is_ours:  # somebody else was first, perhaps with other values
         with inside(command.house_id):
             handed = command.handing()
-    return handed.values
+    return handed.hidden
 
 
 def _exec(command: Command, handed: Handed) -> Exec:
+    if command.is_run:
+        return exec_of(command, handed)
     environment, here = command.environment, place(command.house_id, command.thread_id)
     return Exec(
         process_id=command.pk,
@@ -86,6 +90,10 @@ def _started(command: Command, what: Exec, handed: Handed) -> bool:
         before = _prepare_tree(command, sandbox)
         if before is None:
             return False
+        if command.is_run:
+            with inside(command.house_id):
+                bring_session(command, sandbox)
+            _say_first_words(command, sandbox)
         prepared = time.monotonic()
         with inside(command.house_id):
             command.require_still()
@@ -101,9 +109,18 @@ def _started(command: Command, what: Exec, handed: Handed) -> bool:
                 "tree": round(prepared - resolved, 4),
             }
             command.figures.queue, command.figures.sandbox, command.figures.tree = split.values()
-            started = CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split)
-            announce(command.thread, started, by=command.agent)
+            if command.is_run:
+                command.tell_run_started(split)
+            else:
+                started = CommandStarted(command_id=command.pk, sandbox_id=sandbox.pk, split=split)
+                announce(command.thread, started, by=command.agent)
     return True
+
+
+def _say_first_words(run: Command, sandbox: Sandbox) -> None:
+    """What the agent reads as soon as it runs; it is there before it, and once."""
+    for number, line in enumerate(adapter_of(run).opening()):
+        sandbox.machine.send(sandbox.ref, run.pk, f"opening {number}", line)
 
 
 def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
@@ -121,7 +138,7 @@ def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
         return None
     if company:
         return sandbox.look(repository).tree
-    sandbox.level(repository)
+    sandbox.level(repository, command.branch if command.is_run else None)
     sandbox.machine.arm(sandbox.ref)
     assert sandbox.tree is not None
     return sandbox.tree

@@ -24,6 +24,7 @@ from houses.texts import one_line
 from sandboxes.models import Environment, Sandbox
 from streams.outbox import announce, open_stream
 from threads.conversation import Named, Pinned, Spoken, Tagged
+from threads.delegating import Delegating
 from threads.events import AgentSpawn, ThreadOpened
 from threads.sharing import Shared
 from threads.working import NoEnvironment, Working
@@ -101,10 +102,13 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
         name: str | None = None,
         parent: "Thread | None" = None,
         environment: Environment | None = None,
+        bot: Agent | None = None,
+        sandbox: Sandbox | None = None,
     ) -> "Thread":
         """A new thread, with its stream; a child is announced on its parent, after its own row.
 
-        For work of arbe's own, like the steps of a make: whether that may be was asked before.
+        For work of arbe's own, like tasks and the steps of a make: whether that may be was asked before. With a bot
+        it is driven, and idle until its first run begins.
         """
         house_id = house if isinstance(house, str) else house.pk
         title = one_line(name or "") or None
@@ -116,14 +120,17 @@ class ThreadQuerySet(models.QuerySet["Thread"]):
             name=title,
             parent_thread=parent,
             environment=environment or (parent.environment if parent else None),
+            agent=bot,
+            sandbox=sandbox,
+            status=DRIVEN[0] if bot else CHAT[0],
         )
         announce(thread, ThreadOpened(name=title), by=by)
         if parent is not None:
-            announce(parent, AgentSpawn(child_thread_id=thread.pk), by=by)
+            announce(parent, AgentSpawn(child_thread_id=thread.pk, bot_id=str(bot.pk) if bot else None), by=by)
         return thread
 
 
-class Thread(Working, Spoken, Named, Pinned, Tagged, Shared):
+class Thread(Delegating, Working, Spoken, Named, Pinned, Tagged, Shared):
     """The log of a piece of work: whoever is in the house reads it, says something, and has work done."""
 
     id = ShortIdField()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -14,10 +14,8 @@ from artifacts.finding import repository_of
 from artifacts.models import Derivation
 from houses.finding import found
 from houses.indoors import PageRequest, agent_of, in_house
-from houses.models import House, Member
+from houses.models import House
 from houses.refusals import Refused
-from houses.rights import may
-from houses.scopes import R
 from streams.client import A_PAGES, StreamError, streams
 from threads.ansi import coloured
 from threads.makes import environment_digests
@@ -33,6 +31,8 @@ def command(request: PageRequest, house: House, command_id: str) -> HttpResponse
     """Everything about one command."""
     commands = Command.objects.readable_by(agent_of(request)).select_related("thread", "agent")
     one = found(commands, NO_COMMAND, pk=command_id)
+    if one.is_run:
+        return redirect("run", house.pk, one.pk)
     try:
         told = list(_story(one))
     except StreamError:
@@ -139,19 +139,8 @@ def make(request: HttpRequest, house: House) -> HttpResponse:
     return redirect("thread", house.pk, thread.pk)
 
 
-@in_house(needs=None)
-def completions(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
-    """What `make ` and `@` can be followed by, in this thread; nothing of a house that one may not read."""
-    threads = Thread.objects.readable_by(agent_of(request))
-    thread = found(threads, "There is no such thread in this house.", pk=thread_id)
-    if not may(agent_of(request), R, house):
-        return JsonResponse({"targets": [], "agents": []})
-    members = Member.objects.select_related("agent").order_by("agent__name")
-    agents = [{"value": str(one.agent).replace(" ", "_"), "mark": one.agent.kind, "state": "idle"} for one in members]
-    return JsonResponse({"targets": _targets(thread), "agents": agents})
-
-
-def _targets(thread: Thread) -> list[dict[str, str]]:
+def targets(thread: Thread) -> list[dict[str, str]]:
+    """What can be made in a thread, the stale first."""
     try:
         repository = thread.resolve_environment().repository
     except Refused:

@@ -38,6 +38,7 @@ class Working(Told):
     commands: Any
     require_open: Callable[[], None]
     makes: Any
+    answers: Any
 
     class Meta:
         abstract = True
@@ -107,14 +108,28 @@ class Working(Told):
         return make
 
     @transaction.atomic
-    def stop(self, *, by: Agent) -> None:
-        """Stop everything that runs in this thread."""
+    def stop(self, *, by: Agent, children: bool = False) -> None:
+        """Stop everything that runs in this thread; with `children`, also what runs in the threads below it."""
         require(by, W, self)
+        threads = self.lineage() if children else [self.pk]
         # Rows are locked before streams, everywhere: makes, then commands, and only then is anything told.
-        makes = list(self.makes.running().select_for_update(no_key=True).order_by("pk"))
-        ending = self.commands.model.objects.unfinished().filter(Q(thread=self) | Q(make__in=makes))
-        list(ending.select_for_update().order_by("pk"))
+        running = self.makes.model.objects.running().filter(thread__in=threads)
+        makes = list(running.select_for_update(no_key=True).order_by("pk"))
+        ending = self.commands.model.objects.unfinished().filter(Q(thread__in=threads) | Q(make__in=makes))
+        commands = list(ending.select_for_update().order_by("pk"))
+        answers = list(self.answers.model.objects.unfinished().filter(thread__in=threads).order_by("pk"))
         for make in makes:
             make.end(by=by)
-        for command in self.commands.unfinished():
+        for command in commands:
             command.end(by=by)
+        for answer in answers:
+            answer.end(by=by)
+
+    def lineage(self) -> list[str]:
+        """This thread and everything below it, by id."""
+        found, level = [self.pk], [self.pk]
+        while level:
+            threads: Any = type(self)._default_manager
+            level = list(threads.filter(parent_thread__in=level).values_list("pk", flat=True))
+            found += level
+        return found

@@ -1,7 +1,9 @@
 """How small things look wherever they stand: icons, times, sizes, states, faces."""
 
+import re
 import zlib
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -13,8 +15,8 @@ from django.utils.safestring import SafeString
 from houses.membership import houses_of
 from houses.rights import right
 from houses.scopes import R, X
-from threads.models import Thread
-from threads.pages import BUSY
+from threads.models import InboxEntry, Thread
+from threads.pages import BUSY, waited_for_by
 
 register = template.Library()
 
@@ -90,6 +92,25 @@ def lasting(seconds: float | None) -> str:
 
 
 @register.filter
+def counted(number: int | None) -> str:
+    """Of tokens, say: exact while it is short."""
+    amount = float(number or 0)
+    for unit in ("", " k", " M"):
+        if amount < 10_000 or unit == " M":
+            return f"{amount:,.0f}{unit}" if not unit or amount >= 100 else f"{amount:.1f}{unit}"
+        amount /= 1000
+    return ""
+
+
+@register.filter
+def dollars(usd: Decimal | float | None) -> str:
+    if usd is None:
+        return ""
+    amount = Decimal(usd)
+    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.4f}"
+
+
+@register.filter
 def short(oid: str | None) -> str:
     return (oid or "")[:7]
 
@@ -101,6 +122,12 @@ def codes(sentence: object) -> SafeString:
     return format_html_join(
         "", "{}", ((format_html("<code>{}</code>", p) if n % 2 else p,) for n, p in enumerate(parts))
     )
+
+
+@register.filter
+def plainly(markdown: str | None) -> str:
+    """Some markdown as one line of text, as a list says it."""
+    return " ".join(re.sub(r"`+|\*\*|^#+ |^> ", "", markdown or "", flags=re.MULTILINE).split())
 
 
 @register.simple_tag
@@ -142,7 +169,7 @@ def sidebar(context: Any) -> dict[str, Any]:
     shown = context.flatten()
     user = shown["request"].user
     readable, bits = Thread.objects.readable_by(user), right(user, shown["house"]).bits
-    threads = readable.annotate(is_busy=BUSY)
+    threads = readable.annotate(is_busy=BUSY, **waited_for_by(user))
     # Children stand under their parents, which a guest of one may not see.
     recent = threads.recent() if R in bits else threads.order_by("-updated_at")
     each = Func("tags", function="unnest")
@@ -151,6 +178,7 @@ def sidebar(context: Any) -> dict[str, Any]:
         "user": user,
         "bits": bits,
         "houses": houses_of(user),
+        "unread": min(InboxEntry.objects.of(user).unread()[:100].count(), 99),
         "pinned": list(threads.pinned()[:20]),
         "recent": list(recent.filter(pinned_at=None)[:12]),
         "tags": sorted(set(readable.exclude(tags=[]).values_list(each, flat=True)[:500]))[:24],

@@ -24,8 +24,19 @@ class InputSerializer(serializers.Serializer[Any]):
     how = serializers.ChoiceField([OBSERVED, DECLARED], help_text="How that is known.")
 
 
+class TaskSerializer(serializers.Serializer[Any]):
+    """A task that a bot was given, and what the bot was then."""
+
+    bot = serializers.CharField(allow_blank=True, help_text="Its id; empty for a bot of elsewhere.")
+    bot_name = serializers.CharField(allow_blank=True)
+    runtime = serializers.CharField(allow_blank=True)
+    model = serializers.CharField(allow_blank=True)
+    system_prompt = serializers.CharField(allow_blank=True)
+    prompt = serializers.CharField()
+
+
 class DerivationSerializer(serializers.Serializer[Any]):
-    """The edge: this file was made from those, by that command."""
+    """The edge: this file was made from those, by that command, or by a bot with that task."""
 
     id = serializers.CharField()
     path = serializers.CharField()
@@ -36,7 +47,8 @@ class DerivationSerializer(serializers.Serializer[Any]):
     )
     current = serializers.BooleanField(help_text="False for what was made before.")
     inputs = InputSerializer(many=True, source="inputs.all")
-    command = serializers.CharField()
+    command = serializers.CharField(allow_blank=True, help_text="Empty for what a bot made.")
+    task = TaskSerializer(allow_null=True, help_text="What a bot was told; null for a command.")
     recipe_oid = serializers.CharField()
     environment = serializers.CharField(allow_blank=True)
     thread = serializers.CharField(
@@ -45,6 +57,7 @@ class DerivationSerializer(serializers.Serializer[Any]):
     command_id = serializers.CharField(allow_blank=True)
     made_by = serializers.UUIDField(source="made_by_id", allow_null=True)
     made_by_name = serializers.CharField(allow_blank=True)
+    asked_by_name = serializers.CharField(allow_blank=True, help_text="Who gave a bot the task.")
     made_at = serializers.DateTimeField()
     seconds = serializers.FloatField()
     known_complete = serializers.BooleanField(help_text="Whether these are surely all of its inputs.")

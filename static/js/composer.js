@@ -1,4 +1,5 @@
-// One box: plain text says, "$ " runs, "make " makes. It says where the text will go before it goes.
+// One box: plain text says, "$ " runs, "make " makes; where a bot drives the thread it steers that, waits for it, or
+// starts it. It says where the text will go before it goes.
 import { refusalIn, toldIn } from "./said.js";
 
 const form = document.getElementById("composer");
@@ -11,9 +12,17 @@ let known = null;
 let chosen = 0;
 let options = [];
 
+const WORDS = { say: "Say", run: "Run", make: "Make", delegate: "Delegate", steer: "Steer", wait: "Say later", start: "Start" };
+const task = form.querySelector(".task-for");
+const delegates = form.querySelector("[data-delegates]");
+
 function mode(text) {
+  if (task && !task.hidden) return "delegate";
   if (/^\$\s/.test(text) || text === "$") return "run";
-  return /^make\s+\S*\s*$/.test(text) ? "make" : "say";
+  if (/^make\s+\S*\s*$/.test(text)) return "make";
+  if (!form.dataset.driven) return "say";
+  if (form.dataset.driven !== "running") return "start";
+  return form.querySelector("[name=waits]").checked ? "wait" : "steer";
 }
 
 function told() {
@@ -21,8 +30,16 @@ function told() {
   if (form.dataset.mode !== now || !hint.childNodes.length) {
     form.dataset.mode = now;
     hint.innerHTML = form.querySelector(`template[data-hint="${now}"]`).innerHTML;
-    form.querySelector("[type=submit] span").textContent = { say: "Say", run: "Run", make: "Make" }[now];
+    form.querySelector("[type=submit] span").textContent = WORDS[now];
   }
+}
+
+function delegating(on) {
+  task.hidden = !on;
+  delegates.setAttribute("aria-pressed", String(on));
+  task.querySelectorAll("select").forEach((select) => { select.disabled = !on; });
+  told();
+  box.focus();
 }
 
 async function complete() {
@@ -47,7 +64,7 @@ function show() {
     row.id = `completion-${n}`;
     row.ariaSelected = String(n === chosen);
     const name = document.createElement("span");
-    name.className = "mono wrap-any";
+    name.className = one.put ? "mono wrap-any" : "wrap-any";
     name.textContent = one.value;
     const mark = document.createElement("span");
     mark.className = `mark ${one.state}`;
@@ -104,6 +121,8 @@ function sent(event) {
     if (box.value === form.dataset.sending) box.value = "";
     refusal.textContent = "";
     keep();
+    if (task && !task.hidden) delegating(false);
+    form.querySelectorAll("[name=waits]").forEach((later) => { later.checked = false; });
     told();
     document.getElementById("newer")?.click();
   } else {
@@ -122,6 +141,13 @@ async function drop(files) {
   document.dispatchEvent(new CustomEvent("arbe:tell", { detail: { text: text || "The upload did not arrive.", bad: !answer.ok } }));
 }
 
+delegates?.addEventListener("click", () => delegating(task.hidden));
+form.querySelector("[name=waits]")?.addEventListener("change", told);
+document.addEventListener("arbe:status", (event) => {
+  if (!form.dataset.driven) return;
+  form.dataset.driven = event.detail;
+  told();
+});
 box.addEventListener("input", () => { told(); complete(); keep(); });
 box.addEventListener("keydown", pressed);
 box.addEventListener("blur", hide);

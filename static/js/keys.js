@@ -1,5 +1,5 @@
 // Keyboard first. Nothing fires while someone is typing.
-const GO = { f: "files", m: "made", t: "threads", s: "settings" };
+const GO = { i: "inbox", f: "files", m: "made", t: "threads", s: "settings" };
 let leading = 0;
 
 function typing(target) {
@@ -24,7 +24,7 @@ function move(by) {
 
 function open() {
   const here = document.querySelector(".here");
-  (here?.querySelector("[data-pane]") || here?.querySelector("a.cover, a[href]"))?.click();
+  (here?.querySelector("[data-pane]") || here?.querySelector(".cover, a[href]"))?.click();
 }
 
 function find() {

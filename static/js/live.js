@@ -19,27 +19,53 @@ function toEnd() {
   newer.hidden = true;
 }
 
+const byId = (selector) => selector && document.getElementById(selector.slice(1));
+
 function place(root) {
-  const into = root.dataset.into && document.querySelector(root.dataset.into);
-  const replace = root.dataset.replace && document.querySelector(root.dataset.replace);
+  const { into, replace, fill, unless, gone, take, add } = root.dataset;
   if (replace) {
     const fresh = root.firstElementChild;
-    replace.replaceWith(...root.childNodes);
-    return fresh;
+    byId(replace)?.replaceWith(...root.childNodes);
+    return fresh.isConnected ? fresh : null; // else its card is on an earlier page
   }
-  if (into) {
-    into.append(...root.childNodes);
-    return into;
-  }
-  if (root.dataset.replace) return null; // its card is on an earlier page
-  if (root.dataset.into) {
-    if (!root.hasAttribute("data-else-log")) return null;
-    const child = root.firstElementChild;
-    log.append(child);
-    return child;
-  }
-  log.append(root);
-  return root;
+  if (fill) return byId(fill)?.replaceChildren(...root.childNodes), byId(fill);
+  if (gone) return void byId(gone)?.remove();
+  if (take) return taken(byId(take));
+  if (add) return counted(byId(add), root.firstElementChild?.dataset);
+  if (unless) return byId(unless) ? null : alone(root);
+  if (root.dataset.card && byId(`#card-${root.dataset.card}`)) return null; // the page came with it
+  if (!into) return log.append(root), root;
+  if (root.firstElementChild?.id && byId(`#${root.firstElementChild.id}`)) return null; // so with a part
+  const where = byId(into);
+  if (where) return where.append(...root.childNodes), where;
+  return root.hasAttribute("data-else-log") ? alone(root) : null;
+}
+
+function alone(root) {
+  const child = root.firstElementChild;
+  log.append(child);
+  return child;
+}
+
+// What somebody said to an agent at work stands in its card, where it was said.
+function taken(did) {
+  const said = [...log.querySelectorAll(":scope > .entry.say:not(.reply)")].at(-1);
+  if (!did || !said) return null;
+  did.append(said);
+  return did;
+}
+
+function counted(spent, more) {
+  if (!spent || !more) return null;
+  const now = spent.firstElementChild?.dataset;
+  const tokens = Number(now?.tokens || 0) + Number(more.tokens || 0);
+  const usd = now?.usd || more.usd ? Number(now?.usd || 0) + Number(more.usd || 0) : null;
+  const told = document.createElement("span");
+  told.dataset.tokens = tokens;
+  told.dataset.usd = usd ?? "";
+  told.textContent = `${tokens.toLocaleString("en")} tokens${usd === null ? "" : ` · $${usd.toFixed(usd < 1 ? 4 : 2)}`}`;
+  spent.replaceChildren(told);
+  return null;
 }
 
 function arrive({ seq, html }) {

@@ -65,17 +65,23 @@ function settleOne(entry) {
 }
 
 // An earlier page may hold the card whose output went on in a later one: the two become one card again.
+const PARTS = ["lines", "work", "did", "parts"];
+
 function reunite() {
   LOG.querySelectorAll("[data-continues]").forEach((later) => {
-    const first = LOG.querySelector(`[data-card="${later.dataset.continues}"]:not([data-continues])`);
+    const card = later.dataset.continues;
+    const first = [...LOG.querySelectorAll(`[data-card="${card}"]:not([data-continues])`)].find((one) => one !== later);
     if (!first) return;
-    for (const part of [".lines", ".foot", ".work-of"]) {
-      const from = later.querySelector(part);
-      const to = first.querySelector(part);
-      if (from && to) part === ".foot" && from.children.length ? to.replaceChildren(...from.childNodes) : to.append(...from.childNodes);
+    const part = (whole, name) => whole.querySelector(`[id="${name}-${card}"]`);
+    for (const name of PARTS) part(first, name)?.append(...(part(later, name)?.childNodes ?? []));
+    const foot = part(later, "foot");
+    if (foot?.children.length) part(first, "foot")?.replaceChildren(...foot.childNodes);
+    for (const name of ["state", "spent"]) {
+      const told = part(later, name);
+      if (told) part(first, name)?.replaceWith(told);
     }
-    const state = later.querySelector(".state");
-    if (state) first.querySelector(".state")?.replaceWith(state);
+    const doings = later.querySelector("[data-doings]");
+    if (doings && !doings.open) first.querySelector("[data-doings]")?.removeAttribute("open");
     later.remove();
   });
 }

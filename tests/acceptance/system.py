@@ -15,6 +15,7 @@ import psutil
 
 from arbe import ports
 from tests import services
+from tests.runtimes import FOLDER
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 UNSAID = ("DATABASE_URL", "REDIS_URL", "STREAMS_URL")
@@ -30,7 +31,8 @@ class System:
         self.port = ports.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {k: v for k, v in os.environ.items() if k not in UNSAID and not k.startswith("ARBE_")}
-        self.env = {**inherited, "ARBE_VAR": str(self.var), "ARBE_RATE_LIMIT": "0"}
+        own = {"ARBE_VAR": str(self.var), "ARBE_RATE_LIMIT": "0", "ARBE_RUNTIMES": str(FOLDER)}
+        self.env = {**inherited, **own}
         self.clients: list[httpx.Client] = []
 
     def start(self) -> None:

@@ -118,6 +118,8 @@ def test_a_plan_says_what_would_run_and_a_make_runs_it(api, kitchen, report, fil
         "steps": [],
         "fresh": 1,
         "seconds": 0,
+        "tokens": 0,
+        "usd": None,
     }
     api.ok("PUT", files + "data.csv", b"1\n2\n3\n")
     (step,) = api.ok("GET", thread + "plan/")["steps"]

@@ -202,7 +202,7 @@ def test_pinned_threads_are_places(here, ada, oak):
 def test_a_child_is_announced_on_its_parent_after_its_own_row(here, ada, oak):
     child = Thread.objects.open_in(oak, by=ada, name="part", parent=here)
     assert (waiting(child), waiting(here)) == (["thread_opened"], ["thread_opened", "agent_spawn"])
-    assert Outbox.objects.get(kind="agent_spawn").payload == {"child_thread_id": child.pk}
+    assert Outbox.objects.get(kind="agent_spawn").payload == {"child_thread_id": child.pk, "bot_id": None}
     assert here not in Thread.objects.recent().exclude(pk=here.pk) and child not in Thread.objects.recent()
 
 

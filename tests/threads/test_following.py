@@ -325,7 +325,7 @@ DEATHS = [
     ("Local.exec", "call"),
     ("Local.exec", "return"),
     ("_started", "return"),
-    ("Command.note_chunk", "return"),
+    ("Poured.note_chunk", "return"),
     ("_append", "call"),
     ("_append", "return"),
     ("_outcome", "return"),

@@ -4,10 +4,13 @@ from django.urls import path
 
 from threads.api.commands import CommandsView, CommandView, StopCommandView, StopThreadView
 from threads.api.events import EventsView
+from threads.api.inbox import InboxDoneView, InboxEntryView, InboxReadView, InboxView
 from threads.api.links import LinksView
 from threads.api.makes import MakesView, MakeView, PlanView, RepositoryMakesView, StopMakeView
 from threads.api.secrets import SecretDeliveriesView, SecretUsesView
+from threads.api.spending import LimitsView, SpendingView, ThreadSpendingView
 from threads.api.stories import LineageView, StaleView, WhyView
+from threads.api.tasks import QuestionsView, RunsView, TasksView, WaitingMessagesView, WaitingMessageView
 from threads.api.threads import (
     ClosingView,
     MessagesView,
@@ -34,10 +37,22 @@ urlpatterns = [
     path(THREAD + "commands/", CommandsView.as_view()),
     path(THREAD + "commands/<slug:command>/", CommandView.as_view()),
     path(THREAD + "commands/<slug:command>/stop/", StopCommandView.as_view()),
+    path(THREAD + "tasks/", TasksView.as_view()),
+    path(THREAD + "runs/", RunsView.as_view()),
+    path(THREAD + "waiting/", QuestionsView.as_view()),
+    path(THREAD + "waiting-messages/", WaitingMessagesView.as_view()),
+    path(THREAD + "waiting-messages/<slug:message>/", WaitingMessageView.as_view()),
     path(THREAD + "plan/", PlanView.as_view()),
     path(THREAD + "makes/", MakesView.as_view()),
     path(THREAD + "makes/<slug:make>/", MakeView.as_view()),
     path(THREAD + "makes/<slug:make>/stop/", StopMakeView.as_view()),
+    path(THREAD + "spending/", ThreadSpendingView.as_view()),
+    path("houses/<slug:house>/spending/", SpendingView.as_view()),
+    path("houses/<slug:house>/limits/<uuid:agent>/", LimitsView.as_view()),
+    path("houses/<slug:house>/inbox/", InboxView.as_view()),
+    path("houses/<slug:house>/inbox/<slug:entry>/", InboxEntryView.as_view()),
+    path("houses/<slug:house>/inbox/<slug:entry>/read/", InboxReadView.as_view()),
+    path("houses/<slug:house>/inbox/<slug:entry>/done/", InboxDoneView.as_view()),
     path(KEPT + "uses/", SecretUsesView.as_view()),
     path(KEPT + "deliveries/", SecretDeliveriesView.as_view()),
     path(REPOSITORY + "why/", WhyView.as_view()),

@@ -12,7 +12,7 @@ from houses.api.schema import operation
 from houses.api.view import Strict, answer
 from houses.finding import found
 from threads.api.threads import ThreadSerializer, ThreadView, environment_named
-from threads.commands import STATUSES
+from threads.followed import STATUSES
 from threads.models import Command
 
 
@@ -54,6 +54,12 @@ class NewCommandSerializer(Strict):
     environment = serializers.CharField(
         required=False, help_text="An id; else the thread's environment, else the house's default."
     )
+
+
+class StoppingSerializer(Strict):
+    """What is to stop."""
+
+    children = serializers.BooleanField(default=False, help_text="Also what runs in the threads below it.")
 
 
 class CommandsView(ThreadView):
@@ -99,9 +105,9 @@ class StopCommandView(CommandView):
 
 
 class StopThreadView(ThreadView):
-    @operation("stop_thread", "threads", gives=ThreadSerializer)
+    @operation("stop_thread", "threads", takes=StoppingSerializer, gives=ThreadSerializer)
     def put(self, request: Request, house: str, thread: str) -> Response:
         """Stop everything that runs in the thread."""
         one = self.thread
-        one.stop(by=self.agent)
+        one.stop(by=self.agent, children=self.sent(StoppingSerializer)["children"])
         return self.as_it_is_now(one)

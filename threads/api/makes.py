@@ -15,17 +15,21 @@ from houses.finding import found
 from houses.scopes import R
 from threads.api.commands import CommandSerializer
 from threads.api.threads import ThreadView
-from threads.commands import CANCELLED, COMPLETED, FAILED, RUNNING
-from threads.makes import described, environment_digests
+from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING
+from threads.makes import environment_digests
 from threads.models import Command, Make, Thread
+from threads.plans import described, spent_before, together
 
 
 class StepSerializer(serializers.Serializer[Any]):
-    """One command that would run again."""
+    """One command that would run again, or one task that a bot would be given again."""
 
     outputs = serializers.ListField(child=serializers.CharField())
-    command = serializers.CharField()
+    command = serializers.CharField(help_text="The command; of a task, whom to ask and how that begins.")
     reasons = serializers.ListField(child=serializers.CharField(), help_text="Sentences.")
+    bot = serializers.UUIDField(required=False, allow_null=True, help_text="Of a task: who did it the last time.")
+    tokens = serializers.IntegerField(required=False, help_text="Of a task: what it took the last time.")
+    usd = serializers.FloatField(required=False, allow_null=True, help_text="US dollars, where the price is known.")
 
 
 class PlanSerializer(serializers.Serializer[Any]):
@@ -35,6 +39,8 @@ class PlanSerializer(serializers.Serializer[Any]):
     steps = StepSerializer(many=True)
     fresh = serializers.IntegerField(help_text="How many of the files looked at need nothing.")
     seconds = serializers.FloatField(help_text="How long these steps took the last time.")
+    tokens = serializers.IntegerField(help_text="What models were asked for in them.")
+    usd = serializers.FloatField(allow_null=True, help_text="What that cost, as far as the price is known.")
 
 
 class PlanQuery(Strict):
@@ -77,9 +83,9 @@ class PlanView(ThreadView):
         target = self.asked(PlanQuery).get("target")
         repository = self.thread.resolve_environment().repository
         plan = repository.plan(target, environment_digests())
-        return Response(
-            {"target": target, "steps": described(plan), "fresh": plan.fresh, "seconds": round(plan.seconds, 3)}
-        )
+        steps, spent = described(plan), together(spent_before(plan.steps).values())
+        costs = {"seconds": round(plan.seconds, 3), "tokens": spent.tokens, "usd": spent.told()["usd"]}
+        return Response({"target": target, "steps": steps, "fresh": plan.fresh, **costs})
 
 
 class MakesView(ThreadView):

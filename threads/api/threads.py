@@ -85,6 +85,9 @@ class NewMessageSerializer(Strict):
     """Something to say, in markdown."""
 
     text = serializers.CharField(trim_whitespace=False)
+    waits = serializers.BooleanField(
+        default=False, help_text="To a bot at work: let it finish first. Otherwise it is steered."
+    )
 
 
 class ThreadsView(HouseView):
@@ -194,9 +197,9 @@ class ClosingView(ThreadView):
 class MessagesView(ThreadView):
     @operation("say", "threads", takes=NewMessageSerializer, gives=ThreadSerializer, status=201)
     def post(self, request: Request, house: str, thread: str) -> Response:
-        """Say something; it arrives as a `message` on the thread's stream."""
+        """Say something; it arrives as a `message` on the thread's stream. To a bot that drives it, it is work."""
         one = self.thread
-        one.say(self.sent(NewMessageSerializer)["text"], by=self.agent)
+        one.say(**self.sent(NewMessageSerializer), by=self.agent)
         return self.as_it_is_now(one, 201)
 
 

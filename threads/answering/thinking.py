@@ -1,0 +1,193 @@
+"""Asking the model of a bot, by whichever API, at whichever address; and what went wrong, in sentences."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from anthropic import AnthropicError, AsyncAnthropic
+from openai import AsyncOpenAI, OpenAIError
+from pydantic_ai import ToolDefinition
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.exceptions import (
+    AgentRunError,
+    ModelAuthenticationError,
+    ModelContextWindowExceededError,
+    ModelHTTPError,
+    ModelNotFoundError,
+    ModelQuotaExceededError,
+    ModelRequestRejectedError,
+)
+from pydantic_ai.messages import (
+    InstructionPart,
+    ModelMessage,
+    ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+)
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
+
+from houses.bots import CHAT, MESSAGES
+from threads.answering.reaching import client, refusal_in
+
+PATIENCE = 300.0  # seconds that a model may think before it says anything more
+LONGEST_TURN = 8192  # tokens of one response, where the API wants that to be said
+NO_KEY = "arbe"  # providers on one's own machine want something there
+# What the libraries raise, where a provider answers what nobody expects.
+ODD = (AgentRunError, OpenAIError, AnthropicError, httpx2.HTTPError, OSError)
+ODDER = (ValueError, TypeError, LookupError, AttributeError)
+
+
+class Unanswered(Exception):
+    """The provider did not answer as it should; `error` is what the libraries made of that."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a model is asked."""
+
+    instructions: str
+    messages: Sequence[ModelMessage]
+    tools: Sequence[ToolDefinition]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """Where the model is. The key is held here for the moment, and nowhere else."""
+
+    model: str
+    api: str
+    address: str
+    key: str
+    inside_too: bool
+
+    def __repr__(self) -> str:
+        return f"{self.model} at {self.address}"
+
+    async def respond(self, asked: Asked, tell: Callable[[str], None]) -> ModelResponse:
+        """The whole response; its text is told as it comes. Raises `Unanswered`, `Refused`."""
+        try:
+            return await self._respond(asked, tell)
+        except (*ODD, *ODDER) as error:
+            if refused := refusal_in(error):
+                raise refused from error
+            raise Unanswered(error) from error
+
+    async def _respond(self, asked: Asked, tell: Callable[[str], None]) -> ModelResponse:
+        async with client(inside_too=self.inside_too, patience=PATIENCE) as connections:
+            parameters = ModelRequestParameters(
+                function_tools=list(asked.tools), instruction_parts=[InstructionPart(content=asked.instructions)]
+            )
+            settings = ModelSettings(max_tokens=LONGEST_TURN) if self.api == MESSAGES else None
+            async with model_request_stream(
+                self._model(connections),
+                list(asked.messages),
+                model_settings=settings,
+                model_request_parameters=parameters,
+            ) as stream:
+                paragraphs = _Paragraphs()
+                async for event in stream:
+                    if text := paragraphs.text_of(event):
+                        tell(text)
+                return stream.get()
+
+    def _model(self, connections: httpx2.AsyncClient) -> Model:
+        known: dict[str, Any] = {
+            "api_key": self.key or NO_KEY,
+            "base_url": self.address,
+            "http_client": connections,
+            "max_retries": 0,  # somebody may want to stop it meanwhile
+        }
+        if self.api == MESSAGES:
+            return AnthropicModel(self.model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(**known)))
+        provider = OpenAIProvider(openai_client=AsyncOpenAI(**known))
+        return (OpenAIChatModel if self.api == CHAT else OpenAIResponsesModel)(self.model, provider=provider)
+
+
+class _Paragraphs:
+    """Texts of one response, with what stands between them."""
+
+    def __init__(self) -> None:
+        self._index: int | None = None
+
+    def text_of(self, event: object) -> str:
+        text, index = "", 0
+        if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+            text, index = event.part.content, event.index
+        elif isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
+            text, index = event.delta.content_delta, event.index
+        if not text:
+            return ""
+        between = "\n\n" if self._index not in (None, index) else ""
+        self._index = index
+        return between + text
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a provider's error means: a code as runs have them, a sentence, and whether to ask again."""
+
+    code: str
+    sentence: str
+    again: bool = False
+    after: float = 0.0  # seconds, as the provider wants it
+
+
+def trouble(error: BaseException, bot: str, recipe: dict[str, Any]) -> Trouble:
+    """The trouble, for whoever can mend it."""
+    where, model, said = recipe.get("address", ""), recipe.get("model", ""), _said(error)
+    if isinstance(error, ModelAuthenticationError):
+        return Trouble("provider_auth", _refused_key(bot, recipe.get("key_secret", ""), said))
+    if isinstance(error, ModelNotFoundError):
+        sentence = f"{where} does not know the model {model}: {said} See {bot} under Settings → Agents."
+        return Trouble("no_such_model", sentence)
+    if isinstance(error, ModelContextWindowExceededError):
+        return Trouble("too_long", f"This is more than {model} reads at once: {said} Go on in a new thread.")
+    if isinstance(error, ModelQuotaExceededError):
+        return Trouble("provider_quota", f"The account at {bot}'s provider is used up: {said} Top it up there.")
+    if isinstance(error, ModelRequestRejectedError) or _is_refusal(error):
+        return Trouble("provider_refused", f"The provider of {bot}'s model refuses the request: {said}")
+    after = getattr(error, "retry_after", None) or 0.0
+    sentence = f"The provider of {bot}'s model cannot be used right now: {said} Ask again later, or see {where}."
+    return Trouble("provider_down", sentence, again=True, after=float(after))
+
+
+def _refused_key(bot: str, secret: str, said: str) -> str:
+    if secret:
+        return (
+            f"The provider of {bot}'s model refuses its key: {said} "
+            f"To go on, put the right one into the secret {secret} under Settings → Secrets."
+        )
+    return (
+        f"The provider of {bot}'s model wants a key, and {bot} has none: {said} "
+        "To go on, add one under Settings → Secrets and name it under Settings → Agents."
+    )
+
+
+def _is_refusal(error: BaseException) -> bool:
+    status = getattr(error, "status_code", None)
+    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425, 429)
+
+
+def _said(error: BaseException) -> str:
+    """What the other side said, in one line that ends."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, ModelHTTPError):
+        body: Any = error.body
+        if isinstance(body, dict) and isinstance(body.get("error"), dict):
+            body = body["error"]
+        message = body.get("message") if isinstance(body, dict) else body
+        said = f"{error.status_code} {message or ''}"
+    line = " ".join(str(said).split())[:300].rstrip(".")
+    return f"{line}."

@@ -1,0 +1,228 @@
+"""Handing work to coding agents: a child thread that a bot drives, its runs, and what is said to it meanwhile."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+
+from houses.agents import HUMAN, Agent
+from houses.bots import CHAT, MESSAGES, RESPONSES, Bot
+from houses.places import Member
+from houses.refusals import Forbidden, Invalid, NotFound, Refused
+from houses.rights import require
+from houses.scopes import R, W
+from houses.tools import DELEGATE_TASK
+from sandboxes.models import Environment, Sandbox
+from sandboxes.runtimes import installed
+from streams.outbox import announce
+from threads.conversation import checked_text
+from threads.events import Message
+from threads.queues import ring_command
+from threads.rights import require_work
+from threads.run_events import MessageWaiting, RunQueued
+from threads.working import Working
+
+if TYPE_CHECKING:
+    from threads.commands import Command
+    from threads.makes import Make
+    from threads.thread import Thread
+    from threads.waiting import WaitingMessage
+
+MOST_DEPTH = 3  # how often a task may be handed on
+MOST_AT_ONCE, MOST_BELOW_A_RUN = 50, 8  # tasks of one thread that have not come to rest
+SPOKEN = {"pi": (CHAT, RESPONSES, MESSAGES), "claude-code": (MESSAGES,), "codex": (RESPONSES,)}
+
+
+class TooManyTasks(Refused):
+    """Tasks that hand on tasks without end."""
+
+    code = "too_many_tasks"
+    status = 429
+
+
+class NotReady(Refused):
+    """The bot cannot work as it is set up, and this is what to do."""
+
+    code = "bot_not_ready"
+
+
+class Delegating(Working):
+    """A thread from which work is handed on; and, where a bot drives it, one in which it is done."""
+
+    agent: Any
+    agent_id: Any
+    waiting: Any
+    inbox_entries: Any
+
+    class Meta:
+        abstract = True
+
+    @transaction.atomic
+    def delegate(
+        self,
+        text: str,
+        *,
+        bot: Agent,
+        by: Agent,
+        environment: Environment | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> "Thread":
+        """Have a coding agent do it, in a child thread that is returned; by default on a machine of its own."""
+        require_work(by, self, DELEGATE_TASK)
+        text = checked_text(text, "A task")
+        here = self._locked()
+        here.require_open()
+        depth, above = self._require_room(by)
+        if sandbox is not None:
+            environment = Environment.objects.get(pk=sandbox.environment_id)
+        child: Thread = type(self).objects.begin_in(  # type: ignore[attr-defined]  # this is a trait of threads
+            self.house_id,
+            by=by,
+            name=_title(text),
+            parent=self,
+            environment=self.resolve_environment(environment),
+            bot=_able(bot),
+            sandbox=sandbox,
+        )
+        child.start_run(text, by=by, depth=depth, above=above)
+        self._touch()
+        return child
+
+    @transaction.atomic
+    def start_run(
+        self,
+        text: str,
+        *,
+        by: Agent,
+        make: "Make | None" = None,
+        step: str = "",
+        targets: list[str] | None = None,
+        depth: int | None = None,
+        above: str = "",
+        left: "Sequence[WaitingMessage]" = (),
+    ) -> "Command":
+        """The next run of the bot that drives this, for somebody who may; it is told what is `left`, and the text."""
+        self.refresh_from_db(fields=["status", "agent"])
+        before = self.commands.filter(bot__isnull=False).order_by("-created_at", "-pk").first()
+        recipe = frozen(_able(self.agent))
+        prompt = "\n\n".join([*(one.text for one in left), *([text] if text else [])])
+        environment = self.resolve_environment()
+        environment.wanted_secrets()  # a missing one that is required is refused before anything has started
+        if by.is_bot and before:  # the run that handed it on speaks again; what people ask for is not that one's
+            above = above or before.above
+        run: Command = self.commands.create(
+            house_id=self.house_id,
+            agent=by,
+            bot=self.agent,
+            text=prompt,
+            environment=environment,
+            make=make,
+            step=step,
+            targets=targets or [],
+            depth=(before.depth if before else 0) if depth is None else depth,
+            session=before.session_for_the_next() if before else {},
+            recipe={**recipe, "prompt": prompt, "environment": environment.pk, "above": above},
+        )
+        run.require_budget()
+        transaction.on_commit(partial(ring_command, self.house_id, run.pk, is_run=True))
+        self._tell_queued(run, text, left, by)
+        return run
+
+    def _tell_queued(self, run: "Command", text: str, left: "Sequence[WaitingMessage]", by: Agent) -> None:
+        for one in left:
+            one.hand_over(run.pk, begins=True)
+        if text:
+            announce(self, Message(text=text), by=by)
+        queued = RunQueued(
+            run_id=run.pk,
+            bot_id=str(self.agent_id),
+            runtime=run.task["runtime"],
+            model=run.task["model"],
+            make_id=run.make_id,
+            target=", ".join(run.targets) or None,
+        )
+        announce(self, queued, by=by)
+        self._touch()
+
+    def hear(self, text: str, *, by: Agent, waits: bool = False) -> None:
+        """Somebody says something to the bot that drives this: it steers the run, waits, or begins the next run."""
+        self.inbox_entries.answered(self, by=by)
+        if self.commands.filter(bot__isnull=False).unfinished().exists():
+            message = self.waiting.create(house_id=self.house_id, agent=by, text=text, steers=not waits)
+            announce(self, MessageWaiting(message_id=message.pk, text=text, steers=not waits), by=by)
+            self._touch()
+            return
+        require_work(by, self, DELEGATE_TASK)
+        left = list(self.waiting.still_waiting().select_for_update())
+        self.start_run(text, by=by, left=left)
+
+    def _require_room(self, by: Agent) -> tuple[int, str]:
+        """How deep a task of this thread is, and below which run. Refuses tasks without end."""
+        run = self.commands.filter(bot__isnull=False).unfinished().first() if self.agent_id else None
+        depth = run.depth + 1 if run is not None else 0
+        if depth > MOST_DEPTH:
+            raise TooManyTasks(f"This task was handed on {MOST_DEPTH} times already; do it here.")
+        most = MOST_BELOW_A_RUN if self.agent_id else MOST_AT_ONCE
+        busy = self.commands.model.objects.runs().unfinished().filter(thread__parent_thread_id=self.pk)
+        if busy.count() >= most:
+            raise TooManyTasks(f"{most} tasks of this thread are at work already; wait until one has come to rest.")
+        return depth, run.pk if run is not None else ""
+
+
+def bot_named(word: str) -> Agent:
+    """The bot of this house with that name or id. Raises `NotFound`, `Invalid`."""
+    members = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True)
+    wanted = word.strip().removeprefix("@").lower()
+    found = [agent for agent in members if wanted in (str(agent.pk), (agent.name or "").lower())]
+    if not found:
+        raise NotFound(f"There is no bot {word!r} in this house; see Settings → Agents.")
+    if len(found) > 1:
+        raise Invalid(f"{len(found)} agents of this house are called {word!r}; say which by its id.")
+    return found[0]
+
+
+def frozen(bot: Agent) -> dict[str, Any]:
+    """What a run keeps of its bot: as it is set up in this house now. Raises `NotReady`."""
+    settings = Bot.objects.of(bot)
+    if settings is None or not settings.model or not settings.address:
+        raise NotReady(f"{bot} has no model yet; choose one under Settings → Agents.")
+    runtime = str(bot.runtime)
+    if settings.api not in SPOKEN[runtime]:
+        raise NotReady(
+            f"{runtime} speaks {' or '.join(SPOKEN[runtime])}, and {bot}'s provider {settings.api}; "
+            "change that under Settings → Agents."
+        )
+    version = installed(runtime)
+    if version is None:
+        raise NotReady(
+            f"The agent program {runtime} is not installed; "
+            f"an operator does that with `manage.py runtimes install {runtime}`."
+        )
+    settings.ready()
+    return {"kind": "task", "version": version, **settings.frozen()}
+
+
+def _able(bot: Agent) -> Agent:
+    """The bot, if it can be handed a task here."""
+    if bot.kind == HUMAN:
+        raise Invalid(f"{bot} is a person: say it to them; tasks are for bots.")
+    if not bot.is_active or Member.objects.of(bot) is None:
+        raise Forbidden(f"{bot} is not in this house; somebody who manages it lets bots in under Settings → Members.")
+    if bot.runtime not in SPOKEN:
+        raise Invalid(f"{bot} only answers, it does no tasks: mention it in a thread, or choose a bot with a runtime.")
+    return bot
+
+
+def _title(text: str) -> str:
+    line = next(line for line in text.splitlines() if line.strip())
+    return line.strip()[:80]
+
+
+def require_readable(by: Agent, sandbox: Sandbox, threads: "models.QuerySet[Thread]") -> None:
+    """Refuse to hand over a machine that no thread has which they may write in: who works there reads its files."""
+    for thread in threads.filter(sandbox=sandbox):
+        require(by, R, thread)
+        require(by, W, thread)
+        return
+    raise NotFound("There is no such machine at work in this house.")

@@ -1,0 +1,87 @@
+"""How the run of an agent is started: its program, its doors, and where its session is."""
+
+from django.conf import settings
+
+from artifacts.repositories import author
+from houses import run_tokens
+from houses.bots import MESSAGES
+from sandboxes.models import Sandbox
+from sandboxes.provider import Door, Exec
+from threads.commands import Command
+from threads.handing import MODEL_KEY, Handed, place
+from threads.runtimes.adapter import Adapter, Task
+from threads.runtimes.adapters import adapter
+from threads.runtimes.launch import launch_script, variables
+
+STATE = ".arbe"  # the folder of the home that holds sessions, one for each thread
+
+
+def adapter_of(run: Command) -> Adapter:
+    """A new adapter, which has heard nothing yet."""
+    recipe = run.task
+    session = run.session.get("before", "")
+    task = Task(
+        run_id=run.pk,
+        thread_id=run.thread_id,
+        session=session,
+        resumes=bool(session),
+        prompt=run.text,
+        model=recipe["model"],
+        api=recipe["api"],
+        system_prompt=recipe["system_prompt"],
+    )
+    return adapter(recipe["runtime"], task)
+
+
+def exec_of(run: Command, handed: Handed) -> Exec:
+    """What its machine is asked to run. Keys are held at the doors and never come inside."""
+    environment, recipe = run.environment, run.task
+    launch = adapter_of(run).launch()
+    keys = _key_headers(recipe["api"], handed.held.get(MODEL_KEY, ""))
+    token = {"authorization": f"Bearer {handed.held.get(run_tokens.NAME, '')}"}
+    return Exec(
+        process_id=run.pk,
+        command=launch_script(launch),
+        env=author(run.actor).variables
+        | environment.variables()
+        | place(run.house_id, run.thread_id)
+        | handed.values
+        | variables(launch),
+        limits=environment.run_limits,
+        network=environment.network,
+        programs=True,
+        takes_input=True,
+        doors=(
+            Door(
+                prefix="model",
+                url=recipe["address"],
+                headers=keys,
+                drops=("authorization", "x-api-key"),
+                public=not settings.LOCAL_MODELS,
+            ),
+            Door(prefix="arbe", url=settings.ARBE_URL, headers=token, drops=("authorization", "cookie")),
+        ),
+    )
+
+
+def _key_headers(api: str, key: str) -> dict[str, str]:
+    if not key:
+        return {}
+    return {"x-api-key": key} if api == MESSAGES else {"authorization": f"Bearer {key}"}
+
+
+def bring_session(run: Command, sandbox: Sandbox) -> None:
+    """A machine that does not have the session of the run before gets it as it was packed last, if it ever was."""
+    packed, there = run.session.get("tree"), run.session.get("sandbox")
+    if there != sandbox.pk and packed:
+        repository = run.environment.repository
+        sandbox.machine.unpack(sandbox.ref, repository.bare.path, f"{STATE}/{run.thread_id}", packed)
+    elif there != sandbox.pk:
+        run.session.pop("before", None)  # it died with its machine: the agent begins anew
+    run.session["sandbox"] = sandbox.pk
+
+
+def pack_session(run: Command, sandbox: Sandbox) -> str:
+    """The session as it is now, in the repository's object store."""
+    repository = run.environment.repository
+    return sandbox.machine.pack(sandbox.ref, repository.bare.path, f"{STATE}/{run.thread_id}")
