@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models, transaction
 
 from houses.agents import HUMAN, Agent
-from houses.bots import CHAT, MESSAGES, RESPONSES, Bot
+from houses.bots import Bot
 from houses.places import Member
 from houses.refusals import Forbidden, Invalid, NotFound, Refused
 from houses.rights import require
@@ -21,6 +21,7 @@ from threads.events import Message
 from threads.queues import ring_command
 from threads.rights import require_work
 from threads.run_events import MessageWaiting, RunQueued
+from threads.runtimes.adapters import SPEAKS
 from threads.working import Working
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 MOST_DEPTH = 3  # how often a task may be handed on
 MOST_AT_ONCE, MOST_BELOW_A_RUN = 50, 8  # tasks of one thread that have not come to rest
-SPOKEN = {"pi": (CHAT, RESPONSES, MESSAGES), "claude-code": (MESSAGES,), "codex": (RESPONSES,)}
 
 
 class TooManyTasks(Refused):
@@ -188,9 +188,9 @@ def frozen(bot: Agent) -> dict[str, Any]:
     if settings is None or not settings.model or not settings.address:
         raise NotReady(f"{bot} has no model yet; choose one under Settings → Agents.")
     runtime = str(bot.runtime)
-    if settings.api not in SPOKEN[runtime]:
+    if settings.api not in SPEAKS[runtime]:
         raise NotReady(
-            f"{runtime} speaks {' or '.join(SPOKEN[runtime])}, and {bot}'s provider {settings.api}; "
+            f"{runtime} speaks {' or '.join(SPEAKS[runtime])}, and {bot}'s provider {settings.api}; "
             "change that under Settings → Agents."
         )
     version = installed(runtime)
@@ -209,7 +209,7 @@ def _able(bot: Agent) -> Agent:
         raise Invalid(f"{bot} is a person: say it to them; tasks are for bots.")
     if not bot.is_active or Member.objects.of(bot) is None:
         raise Forbidden(f"{bot} is not in this house; somebody who manages it lets bots in under Settings → Members.")
-    if bot.runtime not in SPOKEN:
+    if bot.runtime not in SPEAKS:
         raise Invalid(f"{bot} only answers, it does no tasks: mention it in a thread, or choose a bot with a runtime.")
     return bot
 

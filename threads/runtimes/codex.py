@@ -8,7 +8,7 @@ import orjson
 from threads.runtimes import codex_exec, saying
 from threads.runtimes.adapter import Launch, Task
 from threads.runtimes.codex_items import finish, start
-from threads.runtimes.launch import DOOR, KEY, PROGRAMS, TREE, state, told
+from threads.runtimes.launch import DOOR, KEY, PROGRAMS, TREE, scratch, state, told
 from threads.runtimes.listening import Listening
 from threads.runtimes.outcome import ABORTED, BROKEN, DONE, ERROR
 
@@ -25,9 +25,9 @@ UNHEARD += [
     "thread/settings/updated",
     "thread/compacted",
 ]
-SILENT_PREFIXES = ("thread/", "account/", "skills/", "model/", "mcpServer/", "hook/", "app/", "project/", "warning")
-SILENT_PREFIXES += ("deprecationNotice", "configWarning", "item/", "turn/", "remoteControl/", "modelProvider/", "fs/")
-SILENT_PREFIXES += ("serverRequest/", "guardianWarning", "process/", "autoApprovalReview/")
+SILENT = ["thread/", "account/", "skills/", "model/", "mcpServer/", "hook/", "app/", "project/", "warning", "item/"]
+SILENT += ["deprecationNotice", "configWarning", "turn/", "remoteControl/", "modelProvider/", "fs/", "process/"]
+SILENT += ["serverRequest/", "guardianWarning", "autoApprovalReview/"]
 
 CONFIG = f"""\
 model_provider = "arbe"
@@ -52,6 +52,9 @@ enabled = false
 plugins = false
 apps = false
 
+[skills]
+include_instructions = false
+
 [history]
 persistence = "none"
 """
@@ -73,7 +76,12 @@ class Codex(Listening):
         model = f"model = {orjson.dumps(self.task.model).decode()}\n"
         return Launch(
             argv=(f"{PROGRAMS}/codex", "app-server"),
-            env={"CODEX_HOME": folder, "ARBE_MODEL_KEY": KEY, "RUST_LOG": "off"},
+            env={
+                "CODEX_HOME": folder,
+                "CODEX_SQLITE_HOME": scratch(self.task, "codex"),  # an index of the session, large and always open
+                "ARBE_MODEL_KEY": KEY,
+                "RUST_LOG": "off",
+            },
             files={f"{folder}/config.toml": model + CONFIG},
         )
 
@@ -112,7 +120,7 @@ class Codex(Listening):
         }.get(method)
         if known is not None:
             known(saying.fields(said, "params"))
-        return known is not None or method.startswith(SILENT_PREFIXES)
+        return known is not None or method.startswith(tuple(SILENT))
 
     def _answer(self, said: dict[str, Any]) -> bool:
         """To one of our requests; each leads to the next."""

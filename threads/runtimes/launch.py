@@ -6,7 +6,8 @@ import shlex
 from threads.runtimes.adapter import Launch, Task
 
 PROGRAMS = "/opt/arbe/bin"
-HOME, TREE, STATE = "/home/agent", "/home/agent/tree", "/home/agent/.arbe"
+HOME = "/home/agent"
+TREE, STATE = f"{HOME}/tree", f"{HOME}/.arbe"
 DOOR = "@DOOR@"  # stands for the address of the door, which is another in every run
 KEY = "arbe"  # the real one is put in at the door
 PIECE = 24 * 1024  # characters: a variable may have 128 kB, and a character four bytes
@@ -34,7 +35,12 @@ FILL = """fill() {
 
 def state(task: Task, program: str) -> str:
     """The folder in which a program keeps its session of a thread, and nothing else does."""
-    return f"{STATE}/{re.sub(r'[^A-Za-z0-9_-]', '_', task.thread_id)}/{program}"
+    return f"{STATE}/{_plain(task.thread_id)}/{program}"
+
+
+def scratch(task: Task, program: str) -> str:
+    """A folder for what a program can make again from its session, and is not kept."""
+    return f"{HOME}/.cache/arbe/{_plain(task.thread_id)}/{program}"
 
 
 def told(task: Task) -> str:
@@ -66,6 +72,10 @@ def launch_script(launch: Launch) -> str:
     lines += [f'fill {shlex.quote(word)}; set -- "$@" "$filled"' for word in launch.argv]
     lines.append('unset left filled; exec "$@"')
     return "\n".join(lines)
+
+
+def _plain(thread_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", thread_id)
 
 
 def _pieces(text: str) -> list[str]:

@@ -17,6 +17,7 @@ SILENT = {"agent_start", "turn_start", "turn_end", "agent_end", "message_start",
 SILENT |= {"entry_appended", "auto_retry_end", "compaction_start", "compaction_end", "session_info_changed"}
 SILENT |= {"thinking_level_changed", "extension_error", "summarization_retry_scheduled"}
 SILENT |= {"summarization_retry_attempt_start", "summarization_retry_finished"}
+MESSAGES = "anthropic-messages"
 DIALOGS = ("select", "confirm", "input", "editor")
 
 
@@ -32,7 +33,9 @@ class Pi(Listening):
 
     def launch(self) -> Launch:
         task, folder = self.task, state(self.task, "pi")
-        model = {"id": task.model, "name": task.model}
+        # It knows what a provider takes by the address, which is the door's here: so only what all of them take.
+        plain = {} if task.api == MESSAGES else {"supportsStore": False, "supportsDeveloperRole": False}
+        model = {"id": task.model, "name": task.model, "compat": plain}
         provider = {"baseUrl": f"{DOOR}/model", "api": task.api, "apiKey": KEY, "models": [model]}
         settings = {
             "defaultProvider": "arbe",

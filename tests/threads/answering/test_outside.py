@@ -140,7 +140,7 @@ def test_a_secret_goes_along_only_if_a_binding_gives_it_to_the_bot(
     talk.ask(please(tool("tides", port="a")), by=ada)
     assert elsewhere.asked == [] and "Settings → Bindings" in heard()[0]["text"]
     with inside(oak, ada):
-        api = Resource.objects.create_in(oak, "tide tables", kind="api", by=ada)
+        api = Resource.objects.create_in(oak, "tide tables", kind="api", external_id="tides", by=ada)
         _let_operate(api, sage, ada)
         SecretBinding.objects.create_in(oak, "tides", secret="TIDES_KEY", resources=[api.pk], agents=[sage.pk], by=ada)
     elsewhere.says = "You said Bearer tides-7d1f0c."

@@ -51,6 +51,10 @@ RUNS = [
     ("codex-length", "codex", Exit(reason="exited", code=1), "failed", "length", "This answer is cut"),
     ("codex-empty", "codex", ENDED, "failed", "empty_answer", ""),
     ("codex-sigterm-tool", "codex", TERMINATED, "failed", "orphaned", ""),
+    ("codex-appserver-length", "codex", None, "failed", "length", "This answer is cut"),
+    ("codex-appserver-empty", "codex", None, "failed", "empty_answer", ""),
+    ("codex-appserver-http500", "codex", None, "failed", "provider_down", ""),
+    ("codex-appserver-cut", "codex", None, "failed", "provider_down", ""),
     ("codex-appserver-interrupt", "codex", None, "completed", "", "user messages so far: 5"),
 ]
 
