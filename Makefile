@@ -37,6 +37,10 @@ test: $(TOOLS) bubblewrap ## The whole gate: format, lint, contracts, types, mig
 bench: $(TOOLS) bubblewrap ## The measured figures, with medians
 	$(BIN)/python -m tests.bench
 
+.PHONY: soak
+soak: $(TOOLS) bubblewrap ## Agents at work for five minutes while everything around them is killed (SECONDS=300 SEED=)
+	$(BIN)/python -m tests.bench.soak --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench-streams
 bench-streams: $(TOOLS) ## The stream server beside the upstream Node server, in ratios (needs wrk, node and npm)
 	$(BIN)/python -m tests.bench.streams

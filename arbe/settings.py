@@ -28,7 +28,7 @@
 | ARBE_CLIENT_HEADER | where a proxy says who asks, such as `X-Real-IP`; by default only the connection counts |
 | ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
 | ARBE_LOCAL_MODELS | `yes` (default): bots may ask models on this machine and in its network; `no`: public ones alone |
-| ARBE_LOCAL_TOOLS | `yes` lets the http and mcp tools of houses reach this machine and its network (default: public ones alone) |
+| ARBE_LOCAL_TOOLS | `yes` lets the http and mcp tools of houses reach this machine and its network (default: no) |
 | ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
 | ARBE_RUNTIMES | folder of the agents' programs, which `runtimes install` fills (default `runtimes` in ARBE_VAR) |
 | ARBE_FOLLOWED_AT_ONCE | how many commands and runs of agents one worker follows at a time (default 24) |

@@ -14,7 +14,7 @@ from artifacts.current import bot_of
 from artifacts.derivations import DECLARED, OBSERVED, Derivation, Input
 from artifacts.notes import append, canonical
 from artifacts.paths import is_inside_repository
-from artifacts.recipes import identity, named
+from artifacts.recipes import identity, is_task, named
 from houses.models import Agent
 
 if TYPE_CHECKING:
@@ -123,9 +123,19 @@ def _outputs(repository: "Repository", run: Made, changes: dict[str, Change], re
 
 def _come_out_the_same(repository: "Repository", run: Made, paths: set[str]) -> dict[str, str]:
     """Expected files that the run left as they were made: they were made again, from what their inputs are now."""
-    made = Derivation.objects.of(repository).filter(path__in=paths).values_list("path", "oid")
+    made = list(Derivation.objects.of(repository).filter(path__in=paths))
     present = repository.bare.oids(run.after, paths)
-    return {path: oid for path, oid in made if present[path] == oid}
+    left = [row for row in made if present[row.path] == row.oid]
+    if is_task(run.recipe) and run.reads is not None:
+        sources = graph.inputs_of(left)
+        left = [row for row in left if _has_seen(repository, run, sources.get(row.pk, []))]
+    return {row.path: row.oid for row in left}
+
+
+def _has_seen(repository: "Repository", run: Made, sources: list[tuple[str, str]]) -> bool:
+    """An agent may end well and have done nothing: only one that read what is new can say that nothing comes of it."""
+    present = repository.bare.oids(run.before, [path for path, _ in sources])
+    return all(present[path] in (None, oid) or path in (run.reads or ()) for path, oid in sources)
 
 
 def _is_made(bare: Bare, run: Made, change: Change, expected: set[str]) -> bool:

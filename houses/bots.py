@@ -154,6 +154,10 @@ class Bot(models.Model):
         """What keeps it from thinking, with what to do; nothing, if it can."""
         if not self.model or not self.address:
             return f"{self} has no model yet; choose one under Settings → Agents."
+        try:
+            model_address(self.address)  # which of them may be asked is the operator's to say, also afterwards
+        except Refused as refused:
+            return refused.detail
         if self.misses_key:
             return (
                 f"The key of {self}'s model is to be the secret {self.key_secret}, which this house does not have; "

@@ -27,7 +27,7 @@ def model_address(given: str) -> str:
     literal = _literal(host)
     if literal is not None and (literal.is_link_local or literal.is_multicast or literal.is_unspecified):
         raise Invalid("address: nobody provides models there.")
-    inside = not is_outside(literal) if literal is not None else bool(LOCAL.fullmatch(host))
+    inside = not _is_outside(literal) if literal is not None else bool(LOCAL.fullmatch(host))
     if inside and not settings.LOCAL_MODELS:
         raise Forbidden(
             "address: this installation asks models on the public internet alone; "
@@ -38,8 +38,8 @@ def model_address(given: str) -> str:
     return url
 
 
-def is_outside(address: Address) -> bool:
-    """Whether this is a place on the public internet: what a name led to is asked once more where that matters."""
+def _is_outside(address: Address) -> bool:
+    """Whether this is a place on the public internet. What a name leads to is asked by whoever connects."""
     inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     address = inner or address
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -10,7 +10,7 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from artifacts.merge import merge
+from artifacts.merge import marked, merge
 from artifacts.models import Repository
 from artifacts.tree import Snapshot
 from houses.agents import Agent
@@ -149,23 +149,27 @@ class Sandbox(models.Model):
     def level(self, repository: Repository, branch: str | None = None) -> list[str]:
         """Bring what is new on the branch into the tree; returns the paths that both sides changed, untouched.
 
-        Git inside is on that branch then, or on one that begins there.
+        Git inside is on that branch then, or on one of its own that begins there: whoever works on that finds both
+        sides in the file, marked as git does.
         """
         commit = repository.head
         head = repository.bare.tree_of(commit)
-        conflicts = [] if head == self.base_tree else self._bring(repository, head)
+        conflicts = [] if head == self.base_tree else self._bring(repository, head, marks=branch is not None)
         self.machine.track(self.ref, repository.bare.path, branch or repository.branch, commit)
         return conflicts
 
-    def _bring(self, repository: Repository, head: str) -> list[str]:
+    def _bring(self, repository: Repository, head: str, *, marks: bool) -> list[str]:
         assert self.tree and self.base_tree
-        merged = merge(repository.bare, self.base_tree, self.tree, head)
-        if merged.tree != self.tree:
-            self.machine.restore(self.ref, repository.bare.path, merged.tree)
+        bare, base = repository.bare, self.base_tree
+        merged = merge(bare, base, self.tree, head)
+        both = marked(bare, base, self.tree, head, merged.conflicts, repository.branch) if marks else {}
+        tree = bare.edit(merged.tree, both)
+        if tree != self.tree:
+            self.machine.restore(self.ref, bare.path, tree)
         # Where both sides changed a file the tree keeps its own, and the base its old one: the next landing says so.
-        base = repository.bare.oids(self.base_tree, list(merged.conflicts))
-        self._remember(tree=merged.tree, base_tree=repository.bare.edit(head, base) if merged.conflicts else head)
-        return list(merged.conflicts)
+        left = [path for path in merged.conflicts if path not in both]
+        self._remember(tree=tree, base_tree=bare.edit(head, bare.oids(base, left)))
+        return left
 
     def look(self, repository: Repository) -> Snapshot:
         """The tree as it is now, untracked files too, in the repository's object store."""

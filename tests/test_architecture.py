@@ -88,10 +88,15 @@ def test_there_is_one_door_into_a_stream_and_one_for_output():
 
 def test_only_the_stream_client_knows_http():
     """Everything else reaches streams through it, so that another server can stand behind the same door."""
-    assert found(r"(?m)^(import|from) (httpx|requests|aiohttp)\b") == {
+    assert found(r"(?m)^(import|from) (httpx2?|requests|aiohttp)\b") == {
         "streams/calls.py",
         "streams/client.py",
         "streams/subscriptions/webhooks.py",  # calls others, and reads no streams
+        "threads/answering/over_http.py",  # and so do bots: models, and the tools of houses
+        "threads/answering/over_mcp.py",
+        "threads/answering/reaching.py",
+        "threads/answering/thinking.py",
+        "threads/answering/troubles.py",
     }
 
 

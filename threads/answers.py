@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from houses.agents import BOT, Agent
@@ -32,8 +32,9 @@ LONGEST = 200_000  # characters of an answer
 class AnswerQuerySet(FollowedQuerySet["Answer"]):
     """The house's answers."""
 
-    def ask(self, thread: Thread, text: str, *, by: Agent, depth: int | None = None) -> None:
-        """Somebody said that: the bots that are called answer it. In the transaction in which it was said."""
+    def ask(self, thread: Thread, text: str, *, by: Agent, depth: int | None = None, about: str = "") -> None:
+        """Somebody said that: bots that are called answer, people find it in their inbox. In the same transaction."""
+        thread.inbox_entries.mention(text, thread, about=about or uuid4().hex, by=by)
         called = _called(thread, text, by)
         if not called:
             return
@@ -161,6 +162,10 @@ class Answer(Followed):
                 setattr(self, name, value)
         return True
 
+    def hold(self) -> None:
+        """Nobody else writes it down until this transaction ends: it is locked before its thread and any stream."""
+        list(Answer.objects.select_for_update(no_key=True).filter(pk=self.pk))
+
     def note_part(self) -> bool:
         """The next part is about to be appended: rows first, then the stream."""
         if not self.note(sequence=F("sequence") + 1):
@@ -187,7 +192,7 @@ class Answer(Followed):
         spent: dict[str, Any] | None = None,
         by: Agent | None = None,
     ) -> None:
-        """Write down how it ended, and tell. Needs a transaction in which nobody else does."""
+        """Write down how it ended, and tell. Needs a transaction in which the row is locked and unfinished."""
         self.status, self.reason, self.finished_at = status, reason, timezone.now()
         self.save(update_fields=["status", "reason", "finished_at"])
         finished = AnswerFinished(
@@ -201,7 +206,8 @@ class Answer(Followed):
             spent=spent or {},
         )
         announce(self.thread, finished, by=by or self.agent)
-        Thread.objects.filter(pk=self.thread_id).update(updated_at=Now())
+        if status == FAILED:
+            self.thread.inbox_entries.put(self.asked_by, self.thread, FAILED, self.pk, reason, by=self.agent)
         waiting = Answer.objects.filter(status=QUEUED, thread=self.thread_id, agent=self.agent_id)
         following = waiting.exclude(pk=self.pk).order_by("created_at").first()
         if following is not None:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from houses.agents import BOT, RUNTIMES
 from houses.arrivals import welcome_bot
-from houses.bots import ALWAYS, APIS, MENTION, SPEAKS, NotReady
+from houses.bots import ALWAYS, APIS, MENTION, NotReady
 from houses.finding import found
 from houses.indoors import agent_of, in_house
 from houses.models import Agent, Bot, Budget, House, Member, Secret
@@ -20,8 +20,8 @@ from houses.refusals import Invalid, Refused
 from houses.rights import may
 from houses.scopes import X
 from sandboxes.runtimes import installed
-from threads.delegating import SPOKEN
 from threads.models import Command, Spending, Thread
+from threads.runtimes.adapters import ADAPTERS
 from threads.spending import Limit
 from threads.tokens import Spent
 
@@ -78,7 +78,7 @@ def _wants(bot: Bot) -> str:
         return "no model yet"
     if bot.misses_key:
         return "key missing"
-    return f"{runtime} is not installed" if runtime in SPOKEN and installed(runtime) is None else ""
+    return f"{runtime} is not installed" if runtime in ADAPTERS and installed(runtime) is None else ""
 
 
 @in_house
@@ -148,7 +148,7 @@ def _told(bot: Bot) -> str:
     except NotReady as not_ready:
         return not_ready.detail
     runtime = str(bot.agent.runtime)
-    if runtime in SPOKEN and installed(runtime) is None:
+    if runtime in ADAPTERS and installed(runtime) is None:
         how = f"an operator does that with `manage.py runtimes install {runtime}`"
         return f"The agent program {runtime} is not installed; {how}."
     return ""
@@ -201,7 +201,6 @@ def _around(request: HttpRequest, house: House) -> dict[str, Any]:
         "addresses": ADDRESSES,
         "answer_when": ((MENTION, "When it is mentioned"), (ALWAYS, "Always")),
         "secrets": list(Secret.objects.order_by("name").values_list("name", flat=True)[:200]),
-        "speaks": SPEAKS,
     }
 
 

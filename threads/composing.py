@@ -14,10 +14,11 @@ from houses.refusals import Refused
 from houses.rights import held, manages, may
 from houses.scopes import R, W
 from sandboxes.models import Environment
-from threads.delegating import SPOKEN, bot_named
+from threads.delegating import bot_named
 from threads.followed import RUNNING
-from threads.models import InboxEntry, Thread
+from threads.models import Thread
 from threads.reading import waiting_in
+from threads.runtimes.adapters import ADAPTERS
 from threads.work_pages import done, targets
 
 RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
@@ -29,27 +30,18 @@ NO_THREAD = "There is no such thread in this house."
 def offered(house: House, thread: Thread, reader: Agent, *, may_run: bool) -> dict[str, Any]:
     """What the page of a thread shows in and around its box."""
     environment = _environment(thread)
-    open_questions = InboxEntry.objects.open_questions().filter(thread=thread, agent=reader)
     return {
         "environment": environment and {"name": environment.name, "network": environment.config.get("network", False)},
         "upload": _upload(house, environment) if environment and may_run else None,
-        "bots": _bots() if may_run else [],
-        "environments": list(Environment.objects.order_by("name")[:50]) if may_run else [],
+        "may_run": may_run,
         "waiting": waiting_in(thread) if thread.agent_id else "",
         "driven_status": RUNNING if thread.agent_id and _is_at_work(thread) else thread.status,
         "manages_thread": bool(thread.agent_id) and manages(reader, thread),
-        "waits_on_me": open_questions.exists(),
     }
 
 
 def _is_at_work(thread: Thread) -> bool:
     return thread.commands.filter(bot__isnull=False).unfinished().exists()
-
-
-def _bots() -> list[Agent]:
-    """Those of the house that can be handed a task."""
-    here = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True)
-    return list(here.filter(runtime__in=SPOKEN).order_by("name")[:50])
 
 
 def _upload(house: House, environment: Environment) -> str | None:
@@ -96,6 +88,19 @@ def completions(request: HttpRequest, house: House, thread_id: str) -> HttpRespo
     if not may(agent_of(request), R, house):
         return JsonResponse({"targets": [], "agents": []})
     return JsonResponse({"targets": targets(thread), "agents": _called(thread)})
+
+
+@in_house
+def tasks(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
+    """Whom a task of this thread can be handed to, and where it can be done."""
+    thread = _thread(request, thread_id)
+    here = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True, runtime__in=ADAPTERS)
+    bots = [{"value": str(bot.pk), "text": f"{bot} ({bot.runtime})"} for bot in here.order_by("name")[:50]]
+    places = [{"value": "", "text": "A machine of its own"}]
+    own = Environment.objects.order_by("name").values_list("pk", "name")[:50]
+    places += [{"value": pk, "text": f"A machine of its own, {name}"} for pk, name in own]
+    places += [{"value": HERE, "text": "The machine of this thread"}] if thread.sandbox_id else []
+    return JsonResponse({"bot": bots, "where": places})
 
 
 def _called(thread: Thread) -> list[dict[str, str]]:

@@ -9,7 +9,6 @@ from artifacts.bare import Bare
 from artifacts.made import Made
 from artifacts.models import Derivation, Repository
 from artifacts.recipes import COMMAND, TASK
-from artifacts.tree import Snapshot
 from streams.events import few
 from streams.outbox import announce
 from threads.commands import Command
@@ -47,14 +46,15 @@ class Memory:
         return bare.blob(json.dumps({"prompts": self.prompts, "reads": self.reads}).encode())
 
 
-def credit(command: Command, repository: Repository, seen: Snapshot, reads: set[str] | None, exit_code: int) -> None:
-    """Derivations for everything that it made; its thread is told."""
-    assert command.before_tree is not None
+def credit(
+    command: Command, repository: Repository, trees: tuple[str, str], reads: set[str] | None, exit_code: int
+) -> None:
+    """Derivations for everything that it made, between two trees; its thread is told."""
     bare = repository.bare
     before = Memory.before(command, bare) if command.is_run else Memory()
     made = Made(
-        before=command.before_tree,
-        after=seen.tree,
+        before=trees[0],
+        after=trees[1],
         reads=reads,
         recipe=_task(command, before.after(command, bare, reads)) if command.is_run else _command(command),
         commit=repository.head,

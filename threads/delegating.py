@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models, transaction
 
 from houses.agents import HUMAN, Agent
-from houses.bots import Bot
+from houses.bots import SPEAKS, Bot, NotReady
 from houses.places import Member
 from houses.refusals import Forbidden, Invalid, NotFound, Refused
 from houses.rights import require
@@ -21,7 +21,7 @@ from threads.events import Message
 from threads.queues import ring_command
 from threads.rights import require_work
 from threads.run_events import MessageWaiting, RunQueued
-from threads.runtimes.adapters import SPEAKS
+from threads.runtimes.adapters import ADAPTERS
 from threads.working import Working
 
 if TYPE_CHECKING:
@@ -39,12 +39,6 @@ class TooManyTasks(Refused):
 
     code = "too_many_tasks"
     status = 429
-
-
-class NotReady(Refused):
-    """The bot cannot work as it is set up, and this is what to do."""
-
-    code = "bot_not_ready"
 
 
 class Delegating(Working):
@@ -209,7 +203,7 @@ def _able(bot: Agent) -> Agent:
         raise Invalid(f"{bot} is a person: say it to them; tasks are for bots.")
     if not bot.is_active or Member.objects.of(bot) is None:
         raise Forbidden(f"{bot} is not in this house; somebody who manages it lets bots in under Settings → Members.")
-    if bot.runtime not in SPEAKS:
+    if bot.runtime not in ADAPTERS:
         raise Invalid(f"{bot} only answers, it does no tasks: mention it in a thread, or choose a bot with a runtime.")
     return bot
 

@@ -22,6 +22,7 @@ from houses.markdown import document
 from houses.models import House
 from houses.refusals import NotFound
 from threads.makes import environment_digests
+from threads.spending import Spending
 
 SHOWN = 2_000_000  # bytes of a file that a page reads
 
@@ -70,6 +71,8 @@ def file(request: PageRequest, house: House, repository_id: str, path: str) -> H
     if entry is not None and entry.is_folder:
         return redirect("tree", house.pk, repository.pk, path)
     origin = origin_of(house, repository, path, environment_digests()) if commit == head else None
+    if origin is not None and origin.get("task"):
+        origin["spent"] = Spending.objects.of_run(origin["run"]).total()
     if entry is None and origin is None:
         raise NotFound(f"There is no file `{path}` in {repository}.")
     size = repository.bare.size(entry.oid) if entry else 0

@@ -23,7 +23,7 @@ from streams.outbox import is_behind, relay
 from threads.commands import Command
 from threads.driving import Drive
 from threads.events import CommandOutput
-from threads.followed import CANCELLED, COMPLETED, FAILED, LEASE
+from threads.followed import CANCELLED, COMPLETED, FAILED
 from threads.holding import EVERY, still_mine
 from threads.keeping import keep, keep_run
 from threads.resolving import leave
@@ -75,14 +75,7 @@ def _see_through(command: Command) -> None:
             tell_failure(command, "worker", again=False)
             raise Refused(f"arbe failed to run it, {MOST_ATTEMPTS} times; its operator finds the reason in the log.")
         redactor = Redactor({name: value.encode() for name, value in start(command).items()})
-        if command.is_run:
-            rest = Drive(command, redactor).follow()
-            if rest is not None:
-                keep_run(command, *rest)
-            return
-        ended = _pour(command, redactor)
-        if ended is not None:
-            keep(command, ended, *_outcome(ended))
+        _follow_to_the_end(command, redactor)
     except Refused as refused:
         _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED, refused.code)
     except StreamError:
@@ -92,6 +85,18 @@ def _see_through(command: Command) -> None:
         tell_failure(command, "sandbox", again=not error.permanent)
         if error.permanent:  # else the lease runs out and another worker tries
             _give_up(command, error.detail, FAILED, "sandbox")
+
+
+def _follow_to_the_end(command: Command, redactor: Redactor) -> None:
+    """A run by what its agent says, any other command by how it ended; nothing if another worker took over."""
+    if command.is_run:
+        rest = Drive(command, redactor).follow()
+        if rest is not None:
+            keep_run(command, *rest)
+        return
+    ended = _pour(command, redactor)
+    if ended is not None:
+        keep(command, ended, *_outcome(ended))
 
 
 def _pour(command: Command, redactor: Redactor) -> Exit | None:
@@ -195,6 +200,8 @@ def _give_up(command: Command, reason: str, status: str, code: str) -> None:
         mine = Command.objects.unfinished().select_for_update().filter(pk=command.pk).first()
         if mine is not None:
             mine.figures = command.figures
-            mine.rest(CANCELLED if mine.stop_asked_by_id else status, reason=reason, by=mine.stop_asked_by, code=code)
+            if mine.stop_asked_by_id:
+                status, code = CANCELLED, "stopped"
+            mine.rest(status, reason=reason, by=mine.stop_asked_by, code=code)
     if mine is not None:
         leave(mine)

@@ -1,4 +1,4 @@
-"""What work is started with that nobody may read: the secrets of its environment, a model's key, the token of its run."""
+"""What work is started with that nobody may read: secrets of its environment, a model's key, the token of its run."""
 
 import json
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Handed:
 
     @classmethod
     def out_of(cls, environment: Environment, key_secret: str | None = None) -> "Handed":
-        """For work that begins; the run of a bot names the secret of its model's key. Raises `MissingSecret`, `NoKey`."""
+        """For work that begins; that of a bot names the secret of its model's key. Raises `MissingSecret`, `NoKey`."""
         secrets = environment.wanted_secrets()
         values = {secret.name: secret.reveal() for secret in secrets}
         is_run = key_secret is not None

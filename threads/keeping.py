@@ -15,7 +15,7 @@ from streams.events import few
 from threads.commands import Command
 from threads.crediting import MEMORY, Memory, credit
 from threads.followed import CANCELLED, COMPLETED, FAILED
-from threads.landing import hold, land, title
+from threads.landing import hold, land, land_run, title
 from threads.launching import STATE
 from threads.resolving import leave
 from threads.rights import NoLongerAllowed
@@ -162,10 +162,13 @@ def _keep(command: Command, seen: Seen, *, whole: bool, exit_code: int) -> dict[
     kept = _keep_tree(command, repository, seen.snapshot, changes)
     held = hold(command, repository, {change.path for change in changes}, whole=whole)
     if whole:
-        kept |= land(command, repository, seen.snapshot, held)
+        # What an agent had left behind lands with the rest, and is its work as well.
+        before = command.sandbox.base_tree if command.is_run and command.sandbox else command.before_tree
+        landed = land_run if command.is_run else land
+        kept |= landed(command, repository, seen.snapshot, held)
         reads = seen.reads - held if seen.reads else seen.reads
         if not kept.get("branch"):
-            credit(command, repository, seen.snapshot, reads, exit_code)
+            credit(command, repository, (before or command.before_tree, seen.snapshot.tree), reads, exit_code)
     return kept
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from artifacts.bare import Bare, Entry
 from artifacts.history import taken_from
+from artifacts.merge import still_marked
 from artifacts.models import Repository
 from artifacts.paths import is_inside_repository
 from artifacts.recipes import mentioned, words
@@ -50,7 +51,7 @@ def _left_behind(run: Command, repository: Repository) -> set[str]:
     paths: set[str] = set()
     for before in run.thread.commands.filter(bot=run.bot_id).over().exclude(pk=run.pk).order_by("-created_at"):
         kept = repository.bare.kept(f"{run.thread_id}/{before.pk}")
-        if before.status == COMPLETED:
+        if before.status == COMPLETED and repository.bare.head(before.branch) is None:
             break
         if kept and before.before_tree:
             changes = repository.bare.changes(before.before_tree, repository.bare.tree_of(kept))
@@ -59,32 +60,41 @@ def _left_behind(run: Command, repository: Repository) -> set[str]:
 
 
 def land(command: Command, repository: Repository, seen: Snapshot, held: set[str]) -> dict[str, Any]:
-    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told.
-
-    Of what an agent did all lands or nothing: a branch of its own keeps what cannot.
-    """
+    """Merge what is new in the tree onto the branch. What both sides changed stays as the branch has it; it is told."""
     sandbox, bare = command.sandbox, repository.bare
     assert sandbox is not None and sandbox.base_tree is not None
     base = sandbox.base_tree
     tree = bare.edit(seen.tree, _entries(bare, base, held)) if held else seen.tree
-    landing = repository.land(
-        base,
-        tree,
-        by=command.actor,
-        message=title(command),
-        key=command.pk,
-        trailers=_trailers(command),
-        whole=command.is_run,
-    )
-    if landing.conflicts and command.is_run and not landing.replayed:
-        _branch_off(command, repository, base, tree)
-        return {"conflicts": few(landing.conflicts), "branch": command.branch}
+    landing = repository.land(base, tree, by=command.agent, message=title(command), key=command.pk)
     if landing.replayed:
         level = _as_landed_before(bare, base, landing)
     else:
         # The branch has all of it now, but for the conflicts: there the next landing compares with the old base again.
         level = bare.edit(tree, _entries(bare, base, landing.conflicts)) if landing.conflicts else tree
     sandbox.note_landing(level)
+    return _told(landing)
+
+
+def land_run(run: Command, repository: Repository, seen: Snapshot, held: set[str]) -> dict[str, Any]:
+    """The same for what an agent did: all of it lands or nothing. A branch of its own keeps what cannot."""
+    sandbox, bare = run.sandbox, repository.bare
+    assert sandbox is not None and sandbox.base_tree is not None
+    base = sandbox.base_tree
+    tree = bare.edit(seen.tree, _entries(bare, base, held)) if held else seen.tree
+    conflicts = still_marked(bare, base, tree)
+    if not conflicts:
+        told = {"message": title(run), "key": run.pk, "trailers": _trailers(run)}
+        landing = repository.land(base, tree, by=run.actor, whole=True, **told)
+        if landing.replayed or not landing.conflicts:
+            sandbox.note_landing(_as_landed_before(bare, base, landing) if landing.replayed else tree)
+            return _told(landing)
+        conflicts = landing.conflicts
+    _branch_off(run, repository, base, tree)
+    sandbox.hold(repository, held | {change.path for change in bare.changes(base, tree)})
+    return {"conflicts": few(conflicts), "branch": run.branch}
+
+
+def _told(landing: Landing) -> dict[str, Any]:
     return {"landed": landing.commit if landing.changes else None, "conflicts": few(landing.conflicts)}
 
 

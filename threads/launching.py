@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from artifacts.merge import OURS
 from artifacts.repositories import author
 from houses import run_tokens
 from houses.bots import MESSAGES
@@ -25,12 +26,24 @@ def adapter_of(run: Command) -> Adapter:
         thread_id=run.thread_id,
         session=session,
         resumes=bool(session),
-        prompt=run.text,
+        prompt=_told(run),
         model=recipe["model"],
         api=recipe["api"],
         system_prompt=recipe["system_prompt"],
     )
     return adapter(recipe["runtime"], task)
+
+
+def _told(run: Command) -> str:
+    """What was said to it; and that the branch went on without it, where what both did has to be brought together."""
+    marked = run.session.get("marked")
+    if not marked:
+        return run.text
+    return (
+        f"{run.text}\n\n[What you did before has not landed: `{marked['branch']}` has changed meanwhile. Both sides "
+        f"are in {', '.join(marked['files'])}, between the marks <<<<<<< {OURS} and >>>>>>> {marked['branch']}; "
+        "bring them together.]"
+    )
 
 
 def exec_of(run: Command, handed: Handed) -> Exec:

@@ -27,24 +27,21 @@ JOIN agents ON agents.id = chain.bot ORDER BY chain.depth, 5
 """
 # What these runs, these bots this month, and the house have spent; each with everything that they handed on.
 USED = """
-WITH RECURSIVE top (whose, run) AS (
-    SELECT run, run FROM unnest(%(runs)s::text[]) run
-    UNION ALL
-    SELECT agent_id::text, run FROM spendings
-    WHERE house_id = %(house)s AND agent_id = ANY (%(bots)s::uuid[]) AND at >= %(month)s
-), below (whose, run) AS (
-    SELECT whose, run FROM top
+WITH RECURSIVE below (whose, run, tokens, usd) AS (
+    SELECT top.run, top.run, {tokens}, usd FROM unnest(%(runs)s::text[]) top (run)
+    LEFT JOIN LATERAL (SELECT * FROM spendings WHERE house_id = %(house)s AND run = top.run) own ON true
     UNION
-    SELECT below.whose, lower.run FROM below
+    SELECT agent_id::text, run, {tokens}, usd FROM spendings
+    WHERE house_id = %(house)s AND agent_id = ANY (%(bots)s::uuid[]) AND at >= %(month)s
+    UNION
+    SELECT below.whose, lower.run, {tokens}, lower.usd FROM below
     JOIN spendings lower ON lower.house_id = %(house)s AND lower.above = below.run AND lower.above <> ''
-), counted AS (
-    SELECT below.whose, spendings.* FROM below JOIN spendings USING (run) WHERE house_id = %(house)s
-    UNION ALL
-    SELECT '', spendings.* FROM spendings WHERE %(of_house)s AND house_id = %(house)s AND at >= %(month)s
 )
-SELECT whose, sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens)::bigint, sum(usd)
-FROM counted GROUP BY whose
-"""
+SELECT whose, sum(tokens)::bigint, sum(usd) FROM below GROUP BY whose
+UNION ALL
+SELECT '', sum({tokens})::bigint, sum(usd) FROM spendings
+WHERE %(of_house)s AND house_id = %(house)s AND at >= %(month)s HAVING count(*) > 0
+""".format(tokens="input_tokens + output_tokens + cache_read_tokens + cache_write_tokens")  # noqa: S608  # constants
 
 
 class OverBudget(Refused):
@@ -131,7 +128,7 @@ def _used(runs: list[str], bots: list[Any], of_house: bool) -> dict[str, tuple[D
     }
     with connection.cursor() as cursor:
         cursor.execute(USED, values)
-        return {whose: (Decimal(tokens), usd or Decimal()) for whose, tokens, usd in cursor.fetchall()}
+        return {whose: (Decimal(tokens or 0), usd or Decimal()) for whose, tokens, usd in cursor.fetchall()}
 
 
 def _of_row(row: tuple[Any, ...], used: dict[str, tuple[Decimal, Decimal]]) -> list[Limit]:

@@ -88,12 +88,14 @@ def thread(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
         detail = "The log cannot be read right now; what is said here still arrives. Try again in a moment."
         shown = _shown(house, one, reader) | {"detail": detail, "last_seq": "-1"}
         return render(request, "threads/thread.html", shown, status=503)
-    InboxEntry.objects.seen(one, by=reader)
     address = reverse("thread", args=[house.pk, one.pk])
     context = {"log": log.html, "earlier": f"{address}?before={log.earlier}" if log.earlier else ""}
     if request.htmx and "before" in request.GET:
         return render(request, "threads/_entries.html", context)
-    return render(request, "threads/thread.html", _shown(house, one, reader) | context | {"last_seq": log.last_seq})
+    shown = _shown(house, one, reader) | context | {"last_seq": log.last_seq}
+    if request.method == "GET":
+        InboxEntry.objects.seen(one, by=reader)
+    return render(request, "threads/thread.html", shown)
 
 
 def _log(request: HttpRequest, one: Thread, reader: Agent) -> Log:
@@ -105,13 +107,12 @@ def _log(request: HttpRequest, one: Thread, reader: Agent) -> Log:
 def _shown(house: House, one: Thread, reader: Agent) -> dict[str, Any]:
     readable = Thread.objects.readable_by(reader)
     held = rights(reader, [house, one])
-    children = list(readable.filter(parent_thread=one).select_related("agent").order_by("-created_at")[:30])
     return {
         "house": house,
         "thread": one,
         "parent": readable.filter(pk=one.parent_thread_id).first() if one.parent_thread_id else None,
-        "children": children,
-        "waited_for": InboxEntry.objects.waiting_on([child.pk for child in children]),
+        "children": readable.filter(parent_thread=one).count(),
+        "waits_on_me": _waits_on(one, reader),
         "may_write": W in held[one.pk].bits,
         "link_lives": LINK_LIVES.items(),
         "socket": f"/ws/threads/{house.pk}/{one.pk}",
@@ -176,6 +177,10 @@ def thread_links(request: PageRequest, house: House, thread_id: str) -> HttpResp
     return render(request, "threads/link.html", {"house": house, "thread": one, "once": once})
 
 
+def _waits_on(one: Thread, reader: Agent) -> bool:
+    return InboxEntry.objects.open_questions().filter(agent=reader, thread=one).exists()
+
+
 def thread_of(request: HttpRequest, thread_id: str) -> Thread:
     threads = Thread.objects.readable_by(agent_of(request))
     return found(threads, "There is no such thread in this house.", pk=thread_id)
@@ -190,6 +195,7 @@ urlpatterns = [
     path(THREAD, thread, name="thread"),
     path(THREAD + "composer/", composing.composer, name="thread_composer"),
     path(THREAD + "completions/", composing.completions, name="thread_completions"),
+    path(THREAD + "tasks/", composing.tasks, name="thread_tasks"),
     path(THREAD + "tree/", run_pages.tree, name="thread_tree"),
     path(THREAD + "pin/", thread_pin, name="thread_pin"),
     path(THREAD + "name/", thread_name, name="thread_name"),

@@ -1,5 +1,6 @@
 """Where in a log an event goes: an entry of its own, or a place in the card of the work that it tells of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any
@@ -122,7 +123,7 @@ def _message(payload: dict[str, Any], kind: str, slot: str) -> tuple[Place, ...]
     return (Place(kind, slot, payload["message_id"]),)
 
 
-_WHERE = {
+_WHERE: dict[str, Callable[[dict[str, Any]], tuple[Place, ...]]] = {
     "command_queued": _command_queued,
     "command_output": lambda p: (Place("command_output", "lines", p[COMMAND]),),
     "command_started": lambda p: (Place("_state", "state", p[COMMAND], "running"),),

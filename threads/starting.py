@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+from artifacts.merge import still_marked
 from artifacts.repositories import author
 from houses.refusals import Refused
 from houses.tenancy import inside
@@ -140,7 +141,10 @@ def _prepare_tree(command: Command, sandbox: Sandbox) -> str | None:
         return sandbox.look(repository).tree
     sandbox.level(repository, command.branch if command.is_run else None)
     sandbox.machine.arm(sandbox.ref)
-    assert sandbox.tree is not None
+    assert sandbox.tree is not None and sandbox.base_tree is not None
+    if command.is_run:
+        files = still_marked(repository.bare, sandbox.base_tree, sandbox.tree)
+        command.session["marked"] = {"files": files[:20], "branch": repository.branch} if files else {}
     return sandbox.tree
 
 

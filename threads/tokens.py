@@ -5,8 +5,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Self
 
-from genai_prices import Usage, calc_price
-
 from threads.agent_events import PiUsage
 
 KINDS = ("input", "output", "cache_read", "cache_write")
@@ -73,6 +71,8 @@ def price(model: str, address: str, tokens: Request) -> Decimal | None:
 
     A provider is known by its address: the same model elsewhere, or on one's own machine, has another price.
     """
+    from genai_prices import Usage, calc_price  # a quarter of a second, for whoever prices something
+
     used = Usage(
         input_tokens=tokens.input + tokens.cache_read + tokens.cache_write,
         output_tokens=tokens.output,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from artifacts.finding import repository_of
 from artifacts.models import Derivation
+from artifacts.recipes import is_task
 from houses.finding import found
 from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House
@@ -20,6 +21,7 @@ from streams.client import A_PAGES, StreamError, streams
 from threads.ansi import coloured
 from threads.makes import environment_digests
 from threads.models import Command, Make, Thread
+from threads.plans import spent_before
 
 NO_COMMAND = "There is no such command in this house."
 WHOLE = 2_000_000  # characters of output on the page of a command
@@ -122,8 +124,15 @@ def plan(request: PageRequest, house: House) -> HttpResponse:
 
 
 def _steps(steps: Any) -> list[dict[str, Any]]:
+    before = spent_before(steps)
     return [
-        {"path": ", ".join(step.outputs), "reason": " ".join(map(str, step.reasons)), "seconds": step.seconds}
+        {
+            "path": ", ".join(step.outputs),
+            "reason": " ".join(map(str, step.reasons)),
+            "seconds": step.seconds,
+            "ask": step.headline if is_task(step.recipe) else "",
+            "spent": before[step.key],
+        }
         for step in steps
     ]
 

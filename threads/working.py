@@ -112,12 +112,13 @@ class Working(Told):
         """Stop everything that runs in this thread; with `children`, also what runs in the threads below it."""
         require(by, W, self)
         threads = self.lineage() if children else [self.pk]
-        # Rows are locked before streams, everywhere: makes, then commands, and only then is anything told.
+        # Rows are locked before streams, everywhere: makes, commands, answers, and only then is anything told.
         running = self.makes.model.objects.running().filter(thread__in=threads)
         makes = list(running.select_for_update(no_key=True).order_by("pk"))
         ending = self.commands.model.objects.unfinished().filter(Q(thread__in=threads) | Q(make__in=makes))
         commands = list(ending.select_for_update().order_by("pk"))
-        answers = list(self.answers.model.objects.unfinished().filter(thread__in=threads).order_by("pk"))
+        answering = self.answers.model.objects.unfinished().filter(thread__in=threads)
+        answers = list(answering.select_for_update().order_by("pk"))
         for make in makes:
             make.end(by=by)
         for command in commands:

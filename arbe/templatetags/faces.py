@@ -178,7 +178,7 @@ def sidebar(context: Any) -> dict[str, Any]:
         "user": user,
         "bits": bits,
         "houses": houses_of(user),
-        "unread": min(InboxEntry.objects.of(user).unread()[:100].count(), 99),
+        "unread": InboxEntry.objects.filter(agent=user, thread__in=readable.values("pk")).unread()[:99].count(),
         "pinned": list(threads.pinned()[:20]),
         "recent": list(recent.filter(pinned_at=None)[:12]),
         "tags": sorted(set(readable.exclude(tags=[]).values_list(each, flat=True)[:500]))[:24],

@@ -12,12 +12,12 @@ let known = null;
 let chosen = 0;
 let options = [];
 
-const WORDS = { say: "Say", run: "Run", make: "Make", delegate: "Delegate", steer: "Steer", wait: "Say later", start: "Start" };
+const WORDS = { say: "Say", run: "Run", make: "Make", delegate: "Delegate", nobody: "Delegate", steer: "Steer", wait: "Say later", start: "Start" };
 const task = form.querySelector(".task-for");
 const delegates = form.querySelector("[data-delegates]");
 
 function mode(text) {
-  if (task && !task.hidden) return "delegate";
+  if (task && !task.hidden) return task.querySelector("[name=bot] option") ? "delegate" : "nobody";
   if (/^\$\s/.test(text) || text === "$") return "run";
   if (/^make\s+\S*\s*$/.test(text)) return "make";
   if (!form.dataset.driven) return "say";
@@ -34,7 +34,17 @@ function told() {
   }
 }
 
-function delegating(on) {
+// Whom a task can go to is asked when somebody wants to hand one on.
+async function fillTasks() {
+  if (task.querySelector("option")) return;
+  const offered = await fetch(task.dataset.tasks, { headers: { Accept: "application/json" } }).then((r) => r.json()).catch(() => ({}));
+  for (const select of task.querySelectorAll("select")) {
+    select.replaceChildren(...(offered[select.name] ?? []).map((one) => new Option(one.text, one.value)));
+  }
+}
+
+async function delegating(on) {
+  if (on) await fillTasks();
   task.hidden = !on;
   delegates.setAttribute("aria-pressed", String(on));
   task.querySelectorAll("select").forEach((select) => { select.disabled = !on; });

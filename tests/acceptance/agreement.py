@@ -39,8 +39,7 @@ def compared(house: str) -> tuple[list[str], Counter[str]]:
         events = told[thread.pk]
         figures["events"] += len(events)
         with inside(house):
-            for sentence in _of_thread(thread, events, figures):
-                wrong.append(f"thread {thread.pk}: {sentence}")
+            wrong += [f"thread {thread.pk}: {one}" for one in _of_thread(thread, events, figures)]
     with inside(house):
         wrong += _of_family(threads, told) + _of_house(house, threads)
     return wrong, figures

@@ -15,27 +15,26 @@ from tests.agents.model import KEY, Model
 CREW = """
 from houses.models import Agent, Bot, House, Member, Secret
 from houses.tenancy import inside
-from sandboxes.models import Environment
 with inside({house!r}):
     owner = Member.objects.filter(role="owner").first().agent
 with inside({house!r}, owner):
-    if {key!r}:
+    if not Secret.objects.named(["MODEL_KEY"]).exists():
         Secret.objects.put("MODEL_KEY", {key!r}, by=owner)
     bot = Agent.objects.create_bot({name!r}, {runtime!r})
     House.objects.get().admit(bot, by=owner)
     Bot.objects.create(
-        house_id={house!r}, agent=bot, model="m", address={address!r}, api={api!r}, key_secret={key!r} and "MODEL_KEY"
+        house_id={house!r}, agent=bot, model="m", address={address!r}, api={api!r}, key_secret="MODEL_KEY"
     )
 """
 AGREEMENT = "from tests.acceptance import agreement; agreement.tell({house!r})"
 APIS = {"pi": "openai-completions", "claude-code": "anthropic-messages", "codex": "openai-responses"}
 
 
-def bot(hand: Hand, name: str, runtime: str, model: Model, key: str = KEY) -> str:
+def bot(hand: Hand, name: str, runtime: str, model: Model) -> str:
     """A bot of that house; its name."""
     api = APIS[runtime]
     address = model.root if api == "anthropic-messages" else model.url
-    how = {"house": hand.house, "name": name, "runtime": runtime, "address": address, "api": api, "key": key}
+    how = {"house": hand.house, "name": name, "runtime": runtime, "address": address, "api": api, "key": KEY}
     hand.system.manage("shell", "-c", CREW.format(**how))
     return name
 

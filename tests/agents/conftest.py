@@ -17,8 +17,7 @@ from tests.threads.conftest import thread as thread  # noqa: PLC0414  # a fixtur
 from threads.models import Command, Thread
 
 APIS = {"pi": "openai-completions", "claude-code": "anthropic-messages", "codex": "openai-responses"}
-PROGRAMS = {"pi": "pi", "claude-code": "claude", "codex": "codex"}
-OVER = ("completed", "failed", "cancelled")
+EXECUTABLES = {"pi": "node", "claude-code": "claude", "codex": "codex"}
 
 
 @pytest.fixture
@@ -56,9 +55,14 @@ def key(oak, ada, environment):
 
 
 @pytest.fixture
-def crew(told, environment, oak, model, key):
-    """Does what workers do for bots, when asked."""
-    return Crew(oak, told, model, key)
+def crew(told, environment, oak, model, key, machines):
+    """Does what workers do for bots, when asked; whoever still follows when the test is over finds the machine gone."""
+    crew = Crew(oak, told, model, key)
+    yield crew
+    for ref in machines.list() if any(aside.is_alive() for aside in crew.asides) else ():
+        machines.destroy(ref)
+    for aside in crew.asides:
+        aside.join(60)
 
 
 @pytest.fixture
@@ -67,12 +71,34 @@ def bot(crew, agent):
     return crew.bot("Pia", agent)
 
 
+@pytest.fixture
+def write(repository, oak, ada):
+    def written(path, text, by=ada):
+        with inside(oak, by):
+            repository.write(path, text.encode(), by=by)
+
+    return written
+
+
+@pytest.fixture
+def read(repository, oak):
+    def text(path):
+        with inside(oak):
+            return repository.read(path).decode()
+
+    return text
+
+
 class Crew(Worker):
     """A worker that also knows the model of its bots."""
 
     def __init__(self, house, told, model, key):
         super().__init__(house, told)
-        self.model, self.key = model, key
+        self.model, self.key, self.asides = model, key, []
+
+    def aside(self, command):
+        self.asides.append(super().aside(command))
+        return self.asides[-1]
 
     def bot(self, name, runtime, **settings):
         bot = Agent.objects.create_bot(name, runtime)
@@ -140,12 +166,33 @@ class Crew(Worker):
     def statuses(self, run):
         return [event["payload"]["status"] for event in self.events(run, "signal.thread.status_changed")]
 
+    def again(self, row):
+        with inside(self.house):
+            row.refresh_from_db()
+            row.thread = Thread.objects.get(pk=row.thread_id)
+
+    def place(self, run):
+        self.again(run)
+        return run.sandbox_id
+
     def processes(self, run, machines):
         """Everything that runs for it on this machine, its warden and the relay of its doors among it."""
-        self.again(run)
-        warden = (machines.root / run.sandbox_id / "processes" / run.pk / "warden.pid").read_text()
+        warden = (machines.root / self.place(run) / "processes" / run.pk / "warden.pid").read_text()
         first = psutil.Process(int(warden.split()[0]))
         return [first, *first.children(recursive=True)]
+
+    def program(self, run, machines):
+        """The agent's program itself."""
+        wanted = EXECUTABLES[run.recipe["runtime"]]
+        (found,) = [one for one in self.processes(run, machines) if executable(one) == wanted]
+        return found
+
+
+def executable(process):
+    try:
+        return process.exe().rpartition("/")[2]
+    except psutil.Error:
+        return ""
 
 
 def until(true, what, within=60):

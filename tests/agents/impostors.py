@@ -2,7 +2,7 @@
 
 from sandboxes.pins import PROGRAMS
 
-NOISE = "yes 'this is no JSON' | head -c 100000000"
+NOISE = "yes \"$(head -c 1000 /dev/zero | tr '\\0' n)\" | head -c 100000000"
 LONG_LINE = "head -c 20000000 /dev/zero | tr '\\0' x; echo"
 GARBAGE = """printf '%s\\n' 'not json' '{"half":' '[]' '{"type":"nobody knows"}' '{"type":null}' '42' '\xff\xfe' '"'"""
 DEAF = """trap '' TERM INT HUP; (setsid sh -c "trap '' TERM; exec sleep 6011.25" &); echo deaf; exec sleep 6011.5"""

@@ -36,7 +36,7 @@ def instead(settings, machines):
 def ends(crew, run):
     """How it ended, which is told with a reason."""
     finished = crew.payload(run, "run_finished")
-    assert finished["reason"].endswith("."), "nobody is told why"
+    assert finished["reason"], "nobody is told why"
     return crew.status(run)
 
 

@@ -6,9 +6,11 @@ import time
 import pytest
 
 from houses.tenancy import inside
-from tests.agents.conftest import PROGRAMS, living, until
-from tests.agents.scenarios import say
+from tests.agents.conftest import executable, living, until
+from tests.agents.scenarios import say, shell
 from threads.waiting import WaitingMessage
+
+BUSY = [shell("echo began; until [ -e go ]; do sleep 0.05; done"), *[shell(f"echo {n}") for n in range(40)]]
 
 
 @pytest.fixture
@@ -22,20 +24,36 @@ def at_work(crew, bot, thread, ada, model):
     aside.join(60)
 
 
-def test_what_is_said_meanwhile_steers_it(crew, at_work, ada, bo, model):
-    crew.say(at_work, f"Rather this. {say('plain', text='as you wish')}", by=bo)
-    message = crew.payload(at_work.thread, "message_waiting")
-    crew.comes(at_work, "message_handed_over", message_id=message["message_id"])
-    model.let_go("go")
-    steered = model.awaits(scenario="plain")
-    assert "Rather this." in steered.user
-    taken = crew.comes(at_work.thread, "signal.dispatch.steer_taken", message_id=message["message_id"])
-    assert taken["run_id"] == at_work.pk
-    until(lambda: crew.events(at_work, "run_finished"), "its end")
-    assert crew.status(at_work) == ("completed", "")
-    assert crew.payload(at_work, "run_finished")["summary"] == "as you wish"
-    said = [event["author_agent_id"] for event in crew.events(at_work.thread, "message")]
+def test_what_is_said_meanwhile_steers_it(crew, bot, thread, ada, bo, model, machines):
+    run = crew.hand(thread, say("chain", steps=BUSY, then="Nobody steered me."), bot=bot, by=ada)
+    aside = crew.aside(run)
+    crew.comes(run, "pi.tool_call")
+    crew.say(run, f"Rather this. {say('plain', text='as you wish')}", by=bo)
+    message = crew.payload(run.thread, "message_waiting")["message_id"]
+    assert crew.comes(run, "message_handed_over", message_id=message)["run_id"] == run.pk
+    (machines.root / crew.place(run) / "tree" / "go").touch()
+    aside.join()
+    assert crew.status(run) == ("completed", "")
+    assert crew.payload(run, "run_finished")["summary"] == "as you wish"
+    assert ["Rather this." in one.user for one in model.heard(scenario="plain")] == [True]
+    assert crew.payload(run, "signal.dispatch.steer_taken")["message_id"] == message
+    said = [event["author_agent_id"] for event in crew.events(run.thread, "message")]
     assert said == [str(ada.pk), str(bo.pk)]
+    assert crew.last(run.thread).pk == run.pk
+
+
+def test_what_is_said_at_the_last_moment_is_not_lost(crew, at_work, bo, model):
+    """It steers the run, or begins the next one."""
+    crew.say(at_work, say("plain", text="as you wish"), by=bo)
+    crew.comes(at_work, "message_handed_over")
+    model.let_go("go")
+    until(lambda: crew.events(at_work, "run_finished"), "its end")
+    last = crew.last(at_work.thread)
+    if last.pk != at_work.pk:
+        crew.follow(last)
+    assert crew.status(last) == ("completed", "")
+    assert crew.payload(last, "run_finished")["summary"] == "as you wish"
+    assert len(crew.events(at_work.thread, "message")) == 2
 
 
 def test_what_waits_begins_the_next_run(crew, at_work, bo, model):
@@ -58,7 +76,7 @@ def test_a_stop_ends_everything_and_says_by_whom(crew, bot, thread, ada, bo, mac
     run = crew.hand(thread, say("slow", seconds="6007.25"), bot=bot, by=ada)
     aside = crew.aside(run)
     crew.comes(run, "pi.tool_call")
-    until(lambda: any("6007.25" in " ".join(_words(one)) for one in crew.processes(run, machines)), "its tool")
+    until(lambda: [one for one in crew.processes(run, machines) if executable(one) == "sleep"], "its tool")
     everything = crew.processes(run, machines)
     began = time.monotonic()
     crew.stop(run, by=bo)
@@ -71,24 +89,22 @@ def test_a_stop_ends_everything_and_says_by_whom(crew, bot, thread, ada, bo, mac
     assert [event["author_agent_id"] for event in crew.events(run, "run_finished")] == [str(bo.pk)]
 
 
-def test_one_that_is_killed_is_orphaned(crew, bot, agent, thread, ada, model, machines):
+def test_one_that_is_killed_is_orphaned(crew, bot, thread, ada, model, machines):
     run = crew.hand(thread, say("hang"), bot=bot, by=ada)
     aside = crew.aside(run)
     model.awaits(scenario="hang")
-    (program,) = [one for one in crew.processes(run, machines) if _is_program(one, agent)]
-    program.send_signal(signal.SIGKILL)
+    crew.program(run, machines).send_signal(signal.SIGKILL)
     aside.join()
     assert crew.status(run) == ("failed", "orphaned")
     assert crew.payload(run, "signal.thread.pi_session_orphaned")["run_id"] == run.pk
     assert crew.payload(run, "run_finished")["reason"]
 
 
-def test_after_it_was_killed_it_goes_on_when_somebody_says_so(crew, bot, agent, thread, ada, model, machines):
+def test_after_it_was_killed_it_goes_on_when_somebody_says_so(crew, bot, thread, ada, model, machines):
     run = crew.hand(thread, say("hang"), bot=bot, by=ada)
     aside = crew.aside(run)
     model.awaits(scenario="hang")
-    (program,) = [one for one in crew.processes(run, machines) if _is_program(one, agent)]
-    program.send_signal(signal.SIGKILL)
+    crew.program(run, machines).send_signal(signal.SIGKILL)
     aside.join()
     crew.say(run, say("write"), by=ada)
     assert crew.status(crew.next(run)) == ("completed", "")
@@ -103,16 +119,3 @@ def test_its_machine_may_die_under_it(crew, bot, thread, ada, model, machines):
     assert crew.status(run)[0] == "failed"
     crew.say(run, say("write"), by=ada)
     assert crew.status(crew.next(run)) == ("completed", "")
-
-
-def _words(process):
-    try:
-        return process.cmdline()
-    except Exception:  # noqa: BLE001  # gone
-        return []
-
-
-def _is_program(process, agent):
-    words = _words(process)
-    ours = any(word.endswith((f"/bin/{PROGRAMS[agent]}", f"/{PROGRAMS[agent]}", "cli.js")) for word in words[:3])
-    return ours and "bwrap" not in words[0]

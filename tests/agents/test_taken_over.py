@@ -18,7 +18,7 @@ MOMENTS = [
 
 @pytest.mark.parametrize("agent", APIS, indirect=True)
 @pytest.mark.parametrize(("at", "moment"), MOMENTS)
-def test_its_follower_is_killed(crew, bot, thread, ada, model, repository, oak, at, moment):
+def test_its_follower_is_killed(crew, bot, thread, ada, model, at, moment):
     run = crew.hand(thread, STEPS, bot=bot, by=ada)
     crew.killed(run, at, moment)
     crew.follow(run)

@@ -7,7 +7,7 @@ import sys
 
 from tests.acceptance.hands import Person
 from tests.acceptance.system import FIRST_OWNER, System
-from tests.bench import latency, pages, watchers
+from tests.bench import agents, latency, pages, watchers
 
 Line = tuple[str, str, str]
 
@@ -27,7 +27,7 @@ def _running() -> list[Line]:
         owner = Person(system, system.manage("sign_in_link", FIRST_OWNER))
         hand = owner.at_work(owner.found("Bench"))
         lines = latency.told(latency.measure(hand)) + pages.told(pages.measure(hand, system.told["ARBE_STREAMS_KEY"]))
-        return lines + watchers.told(watchers.measure(hand))
+        return lines + agents.told(hand, "pi") + watchers.told(watchers.measure(hand))
     finally:
         system.remove()
 

@@ -70,7 +70,7 @@ def told(hand: Hand, *programs: str) -> list[Line]:
             lines = []
             for program in programs:
                 runtime(program)
-                name = bot(hand, f"{program} at work", program, model, KEY)
+                name = bot(hand, f"{program} at work", program, model)
                 alone = Alone(hand.system, model, program, source)
                 rounds = [_round(shop, model, name, alone) for _ in range(WARMING + ROUNDS)][WARMING:]
                 lines += _times(program, rounds)
@@ -117,11 +117,12 @@ class Alone:
         finally:
             program.kill()
             program.wait()
+            os.close(self.heard)
             shutil.rmtree(home)
 
     def _waiting(self, home: Path) -> "subprocess.Popen[bytes]":
         """Behind a gate, as a warden has it."""
-        heard, telling = os.pipe()
+        self.heard, telling = os.pipe()
         arguments = bubble.arguments(
             home=str(home),
             tree=str(self.tree),
@@ -142,8 +143,7 @@ class Alone:
             pass_fds=[telling],
         )
         os.close(telling)
-        os.read(heard, 4096)  # the first process inside is there
-        os.close(heard)
+        os.read(self.heard, 4096)  # the first process inside is there
         time.sleep(0.1)
         return program
 

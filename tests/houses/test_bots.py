@@ -192,6 +192,15 @@ def test_an_address_inside_is_asked_where_the_operator_says_so(oak, ada, scribe,
             set_up(scribe, ada, address=address)
 
 
+def test_what_the_operator_closes_afterwards_is_asked_no_more(oak, ada, scribe, settings):
+    with inside(oak, ada):
+        bot = set_up(scribe, ada, address=LOCAL)
+        bot.ready()
+        settings.LOCAL_MODELS = False
+        with pytest.raises(NotReady, match="its operator can allow"):
+            bot.ready()
+
+
 @pytest.mark.parametrize("address", NOWHERE)
 def test_odd_addresses_and_those_of_nobody_are_refused(oak, ada, scribe, address):
     with inside(oak, ada), pytest.raises(Refused, match=r"^address: "):

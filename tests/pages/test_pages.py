@@ -145,7 +145,7 @@ def test_a_thread_costs_the_same_however_much_was_said(
     ada_browses, ada, at, thread, environment, log_of, django_assert_max_num_queries
 ):
     log_of(thread, ada, *[("message", {"text": "x"})] * 150)
-    with django_assert_max_num_queries(37):  # five of them ask who may
+    with django_assert_max_num_queries(41):  # five of them ask who may
         ada_browses.get(at("thread", thread.pk))
 
 

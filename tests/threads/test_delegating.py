@@ -2,15 +2,16 @@
 
 import pytest
 
+from houses.bots import NotReady
+from houses.giving import give
 from houses.models import Agent, Bot, Grant, Member
 from houses.refusals import Forbidden, Invalid, NotFound, Refused, TooLarge
-from houses.giving import give
 from houses.tenancy import inside
 from houses.tools import DELEGATE_TASK, Tool
 from sandboxes.models import Environment, Sandbox
 from tests.agents.impostors import SILENT, install
 from threads.commands import Command
-from threads.delegating import MOST_BELOW_A_RUN, MOST_DEPTH, NotReady, TooManyTasks, bot_named
+from threads.delegating import MOST_BELOW_A_RUN, MOST_DEPTH, TooManyTasks, bot_named
 from threads.models import InboxEntry, Thread, WaitingMessage
 from threads.waiting import AlreadySent
 from threads.working import NoEnvironment
@@ -130,7 +131,8 @@ def test_a_program_that_is_not_installed_or_speaks_otherwise_is_named(oak, ada, 
     codex = Agent.objects.create_bot("Cody", "codex")
     with inside(oak, ada):
         Member.objects.create(house=oak, agent=codex, role="member")
-        bot = Bot.objects.create(house=oak, agent=codex, model="m", address="http://127.0.0.1:1", api="openai-responses")
+        where = {"model": "m", "address": "http://127.0.0.1:1"}
+        bot = Bot.objects.create(house=oak, agent=codex, api="openai-responses", **where)
         with pytest.raises(NotReady, match="runtimes install codex"):
             thread.delegate("x", bot=codex, by=ada)
         Bot.objects.filter(pk=bot.pk).update(api="anthropic-messages")
@@ -266,7 +268,8 @@ def test_waiting_on_somebody_is_in_their_inbox_until_anybody_answers(told, oak, 
     with inside(oak, ada):
         child.say("The green ones", by=ada)
         assert InboxEntry.objects.get(agent=bo, kind="waiting").done_at is not None
-    assert [e["payload"]["question"] for e in told(child) if e["type"] == "signal.dispatch.pi_waiting"] == ["Which pears?"]
+    (waiting,) = [event["payload"] for event in told(child) if event["type"] == "signal.dispatch.pi_waiting"]
+    assert (waiting["question"], waiting["on"]) == ("Which pears?", str(bo.pk))
 
 
 def test_a_stop_reaches_the_children_if_asked(oak, ada, thread, child, run, pia):

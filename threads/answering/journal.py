@@ -4,7 +4,7 @@ Entries, in their order: `told`, what the model was told at first; `said`, a res
 a tool that something was begun for, with a note of what; `heard`, what the call came to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic_ai.messages import (
@@ -30,8 +30,8 @@ from threads.tokens import Tokens
 class Journal:
     """The entries of one answer, and what follows from them."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer, clean: Callable[[str], str]) -> None:
+        self.answer, self.clean = answer, clean
         self.entries: list[dict[str, Any]] = list(answer.done)
 
     @property
@@ -126,12 +126,20 @@ class Journal:
 
     def add(self, entry: dict[str, Any], *told: Event) -> None:
         """One more entry, and what the thread is told of it. Needs a transaction. Raises `TakenOver`."""
-        entries = [*self.entries, entry]
+        entries = [*self.entries, self._kept(entry)]
         if not self.answer.note(done=entries):
             raise TakenOver
         self.entries = entries
         for event in told:
             announce(self.answer.thread, event, by=self.answer.agent)
+
+    def _kept(self, value: Any) -> Any:
+        """Without secrets, and without what no column keeps."""
+        if isinstance(value, str):
+            return self.clean(value)
+        if isinstance(value, dict):
+            return {self.clean(name): self._kept(one) for name, one in value.items()}
+        return [self._kept(one) for one in value] if isinstance(value, list) else value
 
 
 def call_key(turn: int, call: ToolCallPart) -> str:

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+from pydantic_ai.messages import ModelResponse
 
 from houses.deliveries import SecretDelivery
 from houses.refusals import Refused
@@ -19,7 +18,8 @@ from threads.answering.elsewhere import pieces
 from threads.answering.hands import Hands
 from threads.answering.journal import Journal, said_in
 from threads.answering.telling import Telling
-from threads.answering.thinking import Asked, Provider, Unanswered, trouble
+from threads.answering.thinking import Asked, Provider, Unanswered
+from threads.answering.troubles import trouble
 from threads.answering.turns import call
 from threads.answering.watch import Stopped, TakenOver, Watch
 from threads.answers import Answer
@@ -46,8 +46,8 @@ class Answering:
 
     def __init__(self, answer: Answer, pauses: Sequence[float] = PAUSES) -> None:
         self.answer, self.pauses = answer, pauses
-        self.journal = Journal(answer)
         self.watch = Watch(answer)
+        self.journal = Journal(answer, self._clean)
         self.telling = Telling(answer, self.journal.text)
         self.work = Work(answer, self.watch, self.telling.hide)
 
@@ -70,20 +70,19 @@ class Answering:
         provider = self._provider()
         hands = Hands(self.work)
         if self.journal.instructions is None:
-            self.journal.note_told(*self._told(hands))
+            self.journal.note_told(*told(self.answer, hands.away))
         while True:
             self.watch()
             pending = self.journal.pending()
             if pending is not None:
-                call(self.journal, hands, self.work, pending, self.telling.clean)
+                call(self.journal, hands, self.work, pending)
             elif self._is_done():
                 return
             else:
                 self._turn(provider, hands)
 
-    def _told(self, hands: Hands) -> tuple[str, Any]:
-        instructions, messages = told(self.answer, hands.away)
-        return self.telling.clean(instructions), messages
+    def _clean(self, text: str) -> str:
+        return self.telling.clean(text)
 
     def _provider(self) -> Provider:
         """With the key, for as long as this goes on. Raises `Refused` where that is gone."""
@@ -154,17 +153,9 @@ class Answering:
 
     def _note(self, response: ModelResponse) -> None:
         """Said to the end: nobody asks for this again."""
-        parts = [self._clean(part) for part in response.parts]
         self.telling.flush(final=True)
-        self.journal.note_said(replace(response, parts=parts))
+        self.journal.note_said(response)
         self.telling.settle(self.journal.text)
-
-    def _clean(self, part: Any) -> Any:
-        if isinstance(part, TextPart):
-            return replace(part, content=self.telling.clean(part.content))
-        if isinstance(part, ToolCallPart) and isinstance(part.args, str):
-            return replace(part, args=self.telling.clean(part.args))
-        return part
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -204,9 +195,10 @@ class Answering:
             row = mine.first()
             if row is None:
                 return
+            thread = Thread.objects.select_for_update(no_key=True).get(pk=answer.thread_id)
+            thread.save(update_fields=["updated_at"])  # rows before streams, and the answer before its thread
             spent = Spending.objects.told(answer.pk)
             row.finish(status, code=code, reason=reason, text=text, spent=spent, by=row.stop_asked_by)
             SecretDelivery.objects.note_redactions(answer.pk, dict(self.telling.hits))
             if status == COMPLETED and text.strip():
-                thread = Thread.objects.get(pk=answer.thread_id)
-                Answer.objects.ask(thread, text, by=row.agent, depth=answer.depth + 1)
+                Answer.objects.ask(thread, text, by=row.agent, depth=answer.depth + 1, about=answer.pk)

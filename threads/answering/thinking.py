@@ -1,4 +1,4 @@
-"""Asking the model of a bot, by whichever API, at whichever address; and what went wrong, in sentences."""
+"""Asking the model of a bot, by whichever API, at whichever address, with its key."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,7 @@ from anthropic import AnthropicError, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAIError
 from pydantic_ai import ToolDefinition
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.exceptions import (
-    AgentRunError,
-    ModelAuthenticationError,
-    ModelContextWindowExceededError,
-    ModelHTTPError,
-    ModelNotFoundError,
-    ModelQuotaExceededError,
-    ModelRequestRejectedError,
-)
+from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import (
     InstructionPart,
     ModelMessage,
@@ -132,62 +124,3 @@ class _Paragraphs:
         between = "\n\n" if self._index not in (None, index) else ""
         self._index = index
         return between + text
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """What a provider's error means: a code as runs have them, a sentence, and whether to ask again."""
-
-    code: str
-    sentence: str
-    again: bool = False
-    after: float = 0.0  # seconds, as the provider wants it
-
-
-def trouble(error: BaseException, bot: str, recipe: dict[str, Any]) -> Trouble:
-    """The trouble, for whoever can mend it."""
-    where, model, said = recipe.get("address", ""), recipe.get("model", ""), _said(error)
-    if isinstance(error, ModelAuthenticationError):
-        return Trouble("provider_auth", _refused_key(bot, recipe.get("key_secret", ""), said))
-    if isinstance(error, ModelNotFoundError):
-        sentence = f"{where} does not know the model {model}: {said} See {bot} under Settings → Agents."
-        return Trouble("no_such_model", sentence)
-    if isinstance(error, ModelContextWindowExceededError):
-        return Trouble("too_long", f"This is more than {model} reads at once: {said} Go on in a new thread.")
-    if isinstance(error, ModelQuotaExceededError):
-        return Trouble("provider_quota", f"The account at {bot}'s provider is used up: {said} Top it up there.")
-    if isinstance(error, ModelRequestRejectedError) or _is_refusal(error):
-        return Trouble("provider_refused", f"The provider of {bot}'s model refuses the request: {said}")
-    after = getattr(error, "retry_after", None) or 0.0
-    sentence = f"The provider of {bot}'s model cannot be used right now: {said} Ask again later, or see {where}."
-    return Trouble("provider_down", sentence, again=True, after=float(after))
-
-
-def _refused_key(bot: str, secret: str, said: str) -> str:
-    if secret:
-        return (
-            f"The provider of {bot}'s model refuses its key: {said} "
-            f"To go on, put the right one into the secret {secret} under Settings → Secrets."
-        )
-    return (
-        f"The provider of {bot}'s model wants a key, and {bot} has none: {said} "
-        "To go on, add one under Settings → Secrets and name it under Settings → Agents."
-    )
-
-
-def _is_refusal(error: BaseException) -> bool:
-    status = getattr(error, "status_code", None)
-    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425, 429)
-
-
-def _said(error: BaseException) -> str:
-    """What the other side said, in one line that ends."""
-    said = str(error) or type(error).__name__
-    if isinstance(error, ModelHTTPError):
-        body: Any = error.body
-        if isinstance(body, dict) and isinstance(body.get("error"), dict):
-            body = body["error"]
-        message = body.get("message") if isinstance(body, dict) else body
-        said = f"{error.status_code} {message or ''}"
-    line = " ".join(str(said).split())[:300].rstrip(".")
-    return f"{line}."

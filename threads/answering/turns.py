@@ -1,6 +1,5 @@
 """One call of a tool: begun once, seen through by whoever has the answer then, and its result told and kept."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -20,7 +19,7 @@ from threads.run_events import AnswerCalled, AnswerHeard
 SHOWN = 4_000  # characters of an argument that the thread is shown
 
 
-def call(journal: Journal, hands: Hands, work: Work, wanted: ToolCallPart, clean: Callable[[str], str]) -> None:
+def call(journal: Journal, hands: Hands, work: Work, wanted: ToolCallPart) -> None:
     """See one call through, wherever it was left. Raises `TakenOver`, and what ends the answer."""
     key, note, again = journal.key_of(wanted), None, False
     tool = hands.tools.get(wanted.tool_name)
@@ -29,6 +28,7 @@ def call(journal: Journal, hands: Hands, work: Work, wanted: ToolCallPart, clean
         again = True
     else:
         with inside(work.answer.house_id):
+            work.answer.hold()
             came = _begin(tool, work, arguments)
             told = AnswerCalled(
                 answer_id=work.answer.pk, call_id=key, tool=wanted.tool_name, arguments=_shown(arguments)
@@ -36,12 +36,12 @@ def call(journal: Journal, hands: Hands, work: Work, wanted: ToolCallPart, clean
             note = came.note if isinstance(came, Begun) else None
             journal.add({"began": key, "note": note or {}}, told)
             if isinstance(came, Result):
-                _hear(journal, wanted, key, came, clean)
+                _hear(journal, wanted, key, came)
                 return
     assert tool is not None and isinstance(arguments, dict)
     result = _finish(tool, work, arguments, note or {}, again=again, key=key)
     with inside(work.answer.house_id):
-        _hear(journal, wanted, key, result, clean)
+        _hear(journal, wanted, key, result)
 
 
 def _begin(tool: Callee | None, work: Work, arguments: Any) -> Result | Begun:
@@ -70,9 +70,9 @@ def _finish(
         return Result(refused.detail, is_error=True)
 
 
-def _hear(journal: Journal, wanted: ToolCallPart, key: str, result: Result, clean: Callable[[str], str]) -> None:
+def _hear(journal: Journal, wanted: ToolCallPart, key: str, result: Result) -> None:
     """What it came to is kept for the model, and told to the thread. Needs a transaction."""
-    text = cut(clean(result.text))
+    text = cut(journal.clean(result.text))
     entry = {
         "heard": key,
         "call": wanted.tool_call_id,

@@ -2,6 +2,8 @@
 
 import time
 
+from django.db import close_old_connections
+
 from houses.refusals import Refused
 from houses.rights import held
 from houses.scopes import R, W
@@ -43,6 +45,7 @@ class Watch:
             if answer.stop_asked_by is not None:
                 raise Stopped(f"Stopped by {answer.stop_asked_by}.")
             self._require_still()
+        close_old_connections()  # it may take long, and others have use for the connection
         self._last = time.monotonic()
 
     def _require_still(self) -> None:

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from houses.bots import APIS, MESSAGES, RESPONSES
 from threads.runtimes.adapter import CLAUDE_CODE, CODEX, PI, Adapter, Task
 from threads.runtimes.claude_code import ClaudeCode
 from threads.runtimes.codex import Codex
 from threads.runtimes.pi import Pi
 
 ADAPTERS: Mapping[str, Callable[[Task], Adapter]] = {PI: Pi, CLAUDE_CODE: ClaudeCode, CODEX: Codex}
-SPEAKS: Mapping[str, tuple[str, ...]] = {PI: APIS, CLAUDE_CODE: (MESSAGES,), CODEX: (RESPONSES,)}
 
 
 def adapter(runtime: str, task: Task) -> Adapter:

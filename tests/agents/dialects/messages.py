@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.agents.dialects.wire import Piece, Telling, fresh, text_of, words
-from tests.agents.scenarios import Answer, Told
+from tests.agents.scenarios import MARKER, Answer, Told
 
 
 class Messages:
@@ -17,9 +17,10 @@ class Messages:
     def read(body: dict[str, Any]) -> Told:
         telling = Telling()
         for message in body.get("messages", []):
-            if message["role"] != "user":
-                continue
             content = message["content"]
+            # What a user says while claude works comes from the system, with a word on how to take it.
+            if message["role"] == "assistant" or (message["role"] == "system" and not MARKER.search(text_of(content))):
+                continue
             for part in content if isinstance(content, list) else []:
                 if part.get("type") == "tool_result":
                     telling.result(part.get("content"))

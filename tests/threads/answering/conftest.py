@@ -121,7 +121,7 @@ class Talk:
 
     def row(self, answer):
         with inside(self.house):
-            return Answer.objects.get(pk=answer.pk)
+            return Answer.objects.get(pk=getattr(answer, "pk", answer))
 
     def lapse(self, answer):
         with inside(self.house):

@@ -6,10 +6,12 @@ import subprocess
 import orjson
 import pytest
 
+from houses.agents import RUNTIMES
+from houses.bots import SPEAKS
 from tests.threads.runtimes.recorded import feed, heard, lines, task
 from threads.agent_events import PiLine, PiRetry
 from threads.runtimes.adapter import Launch
-from threads.runtimes.adapters import ADAPTERS, SPEAKS, adapter
+from threads.runtimes.adapters import ADAPTERS, adapter
 from threads.runtimes.launch import launch_script, variables
 
 PROGRAMS = sorted(ADAPTERS)
@@ -103,9 +105,8 @@ def codex_starts(one):
     return feed(one, [b'{"id":1,"result":{}}']).send
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_each_program_says_which_apis_it_speaks(program):
-    assert SPEAKS[program]
+def test_every_program_of_a_bot_is_spoken_to_or_answers_in_process():
+    assert {*SPEAKS} == {*ADAPTERS, "chat"} == {*RUNTIMES}
 
 
 def test_pi_goes_on_in_its_session():
