@@ -61,14 +61,21 @@ def record(repository: "Repository", run: Made) -> list[Derivation]:
     if run.command_id and told.exists():
         return list(told.order_by("path"))
     tree = graph.check(repository)
-    digest, recipe = _frozen(run.recipe)
-    oid = recipe_oid(repository.bare, recipe)
     changes = {change.path: change for change in repository.bare.changes(run.before, run.after)}
-    outputs = _outputs(repository, run, changes, oid)
+    outputs = _outputs(repository, run, changes, recipe_oid(repository.bare, _frozen(run.recipe)[1]))
     if not outputs:
         return []
+    rows = _rows(repository, run, outputs)
+    _save(repository, run, rows, _inputs(repository, run, {*changes, *outputs}))
+    graph.assess(repository, tree, rows)
+    return rows
+
+
+def _rows(repository: "Repository", run: Made, outputs: dict[str, str]) -> list[Derivation]:
+    digest, recipe = _frozen(run.recipe)
+    oid = recipe_oid(repository.bare, recipe)
     bot, bot_digest = bot_of(recipe)
-    rows = [
+    return [
         Derivation(
             house_id=repository.house_id,
             repository=repository,
@@ -93,9 +100,6 @@ def record(repository: "Repository", run: Made) -> list[Derivation]:
         )
         for path, output in sorted(outputs.items())
     ]
-    _save(repository, run, rows, _inputs(repository, run, {*changes, *outputs}))
-    graph.assess(repository, tree, rows)
-    return rows
 
 
 def recipe_oid(bare: Bare, recipe: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ level, nothing else is; `.gitignore` is not honoured, what a command made may be
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +74,7 @@ class Memory:
 class _Camera:
     bare: Bare
     before: dict[str, Known]
+    hide: Callable[[bytes], bytes] | None = None
     after: dict[str, Known] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -112,20 +114,26 @@ class _Camera:
         if stat.S_ISLNK(found.stat.st_mode):
             return (*version(found.stat), self.bare.blob(os.fsencode(os.readlink(found.name, dir_fd=found.fd))))
         status, content = _content(found)
-        return (*version(status), self.bare.blob(content))
+        return (*version(status), self.bare.blob(self.hide(content) if self.hide else content))
 
 
 class _NotKept(Exception):
     """The file is not what it was a moment ago, and cannot be kept as it is now."""
 
 
-def snapshot(folder: "str | os.PathLike[str]", bare: Bare, cache: Path | None = None) -> Snapshot:
+def snapshot(
+    folder: "str | os.PathLike[str]",
+    bare: Bare,
+    cache: Path | None = None,
+    hide: Callable[[bytes], bytes] | None = None,
+) -> Snapshot:
     """Write the folder into the repository as a tree; files that `cache` knows unchanged are not read again.
 
-    One cache belongs to one folder and one repository, and lives where the sandbox cannot reach it.
+    `hide` takes out of a file's content what is not for keeping, before any of it is written. One cache belongs to one
+    folder and one repository, and lives where the sandbox cannot reach it.
     """
     memory, started = Memory.load(cache, bare), time.time_ns()
-    camera = _Camera(bare, memory.files)
+    camera = _Camera(bare, memory.files, hide)
     for found in walk(folder, PASSED_BY):
         camera.look(found)
     tree = bare.edit(memory.tree, _edits(memory.files, camera.after))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -168,10 +169,10 @@ class Local:
         owner = _facts(folder)["owner"]
         restore(folder / "tree", Bare(bare), tree, None if owner is None else (owner, owner), _cache(folder, bare))
 
-    def pack(self, ref: str, bare: Path, folder: str) -> str:
+    def pack(self, ref: str, bare: Path, folder: str, hide: Callable[[bytes], bytes] | None = None) -> str:
         from sandboxes import packing
 
-        return packing.pack(self._living(ref), bare, folder)
+        return packing.pack(self._living(ref), bare, folder, hide)
 
     def unpack(self, ref: str, bare: Path, folder: str, tree: str) -> None:
         from sandboxes import packing

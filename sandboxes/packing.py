@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from sandboxes.provider import ProviderError
 NAMES = re.compile(r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64}){0,7}")
 
 
-def pack(sandbox: Path, bare: Path, folder: str) -> str:
+def pack(sandbox: Path, bare: Path, folder: str, hide: Callable[[bytes], bytes] | None) -> str:
     """The folder's tree; what cannot be opened without following a link is not there."""
     try:
         with _opened(sandbox / "home", folder, None) as path:
-            return snapshot(path, Bare(bare), _cache(sandbox, bare, folder)).tree
+            return snapshot(path, Bare(bare), _cache(sandbox, bare, folder), hide).tree
     except (FileNotFoundError, NotADirectoryError):
         return EMPTY_TREE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -201,8 +201,11 @@ class Provider(Protocol):
 
     def restore(self, ref: str, bare: Path, tree: str) -> None: ...
 
-    def pack(self, ref: str, bare: Path, folder: str) -> str:
-        """A folder of the home as a tree of the repository; the empty tree where there is none."""
+    def pack(self, ref: str, bare: Path, folder: str, hide: Callable[[bytes], bytes] | None = None) -> str:
+        """A folder of the home as a tree of the repository; the empty tree where there is none.
+
+        `hide` takes out of each file what nobody may read, before it is written there.
+        """
 
     def unpack(self, ref: str, bare: Path, folder: str, tree: str) -> None:
         """Makes that folder of the home hold the tree."""

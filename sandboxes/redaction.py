@@ -62,6 +62,12 @@ class Redactor:
             return consumed, f"[binary output, {consumed} bytes, not shown]\n", dict(hits)
         return consumed, "".join(pieces), dict(hits)
 
+    def hide(self, raw: bytes) -> bytes:
+        """A whole file, text or not, without the secrets' values; the rest of it is as it was."""
+        if self._any is None:
+            return raw
+        return self._any.sub(lambda found: self._marks[self._names[found.group()]].encode(), raw)
+
     def _held(self, clean: bytes) -> list[int]:
         """Where something begins that could yet become a secret, or a longer one."""
         first = max(0, len(clean) - self._longest + 1)

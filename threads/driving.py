@@ -12,7 +12,7 @@ from typing import Any
 from django.db import close_old_connections
 
 from houses.measures import AGENT_LINES
-from houses.tenancy import inside, need_not_last
+from houses.tenancy import inside
 from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
 from streams.client import Producer, streams
@@ -91,7 +91,7 @@ class Drive:
                 heard.events += again.events
             relay(self.run.house_id, self.run.thread.stream_id)
             self._append([self._redacted(event) for event in heard.events])
-            self._note(heard)
+            self.look_after.note_taken()
 
     def _heard_before(self, end: int) -> bytes:
         """Lines as they were cut the first time: where there is no end of a line, a chunk was as long as can be."""
@@ -173,13 +173,15 @@ class Drive:
                 hits[name] = hits.get(name, 0) + count
         with inside(self.run.house_id):
             mine = self.run.note_chunk(self.at, style="", hits=hits)
+            if mine and any(isinstance(event, PiUsage) for event in heard.events):
+                Spending.objects.note(self.run, self.tokens)  # with the chunk: nothing is told that was not counted
             behind = mine and is_behind(self.run.thread.stream_id)
         if not mine:
             return False
         if behind:
             relay(self.run.house_id, self.run.thread.stream_id)
         self._append(events)
-        self._note(heard)
+        self.look_after.note_taken()
         return True
 
     def _append(self, events: list[tuple[str, Any, dict[str, int]]]) -> None:
@@ -204,14 +206,6 @@ class Drive:
         if isinstance(value, list):
             return [self._clean(one, hits) for one in value]
         return value
-
-    def _note(self, heard: Heard) -> None:
-        """What the events mean for rows: the spending, and which messages were read."""
-        if any(isinstance(event, PiUsage) for event in heard.events):
-            with inside(self.run.house_id):
-                need_not_last()
-                Spending.objects.note(self.run, self.tokens)
-        self.look_after.note_taken()
 
     # Input and end
 

@@ -11,12 +11,13 @@ from artifacts.repositories import author
 from artifacts.tree import Snapshot
 from houses.tenancy import inside
 from sandboxes.provider import Exit, ProviderError
+from sandboxes.redaction import Redactor
 from streams.events import few
 from threads.commands import Command
 from threads.crediting import MEMORY, Memory, credit
 from threads.followed import CANCELLED, COMPLETED, FAILED
 from threads.landing import hold, land, land_run, title
-from threads.launching import STATE
+from threads.launching import pack_session
 from threads.resolving import leave
 from threads.rights import NoLongerAllowed
 from threads.runtimes.adapter import Outcome
@@ -75,18 +76,16 @@ def _look(command: Command) -> Seen | None:
     try:
         with inside(command.house_id):
             repository = command.environment.repository
+            hidden = command.handing().hidden if command.is_run else {}
         snapshot, reads = sandbox.look(repository), sandbox.machine.reads(sandbox.ref)
     except ProviderError:  # the machine is gone, and its tree with it
         return None
     try:
-        packed = sandbox.machine.pack(sandbox.ref, repository.bare.path, _session(command)) if command.is_run else ""
+        redactor = Redactor({name: value.encode() for name, value in hidden.items()})
+        packed = pack_session(command, repository, redactor) if command.is_run else ""
         return Seen(snapshot, reads, packed)
     except ProviderError:  # what the agent made counts, whatever becomes of what it remembers
         return Seen(snapshot, reads)
-
-
-def _session(run: Command) -> str:
-    return f"{STATE}/{run.thread_id}"
 
 
 def _wanted_end(command: Command) -> tuple[str, str] | None:

@@ -3,11 +3,13 @@
 from django.conf import settings
 
 from artifacts.merge import OURS
+from artifacts.models import Repository
 from artifacts.repositories import author
 from houses import run_tokens
 from houses.bots import MESSAGES
 from sandboxes.models import Sandbox
 from sandboxes.provider import Door, Exec
+from sandboxes.redaction import Redactor
 from threads.commands import Command
 from threads.handing import MODEL_KEY, Handed, place
 from threads.runtimes.adapter import Adapter, Task
@@ -94,7 +96,11 @@ def bring_session(run: Command, sandbox: Sandbox) -> None:
     run.session["sandbox"] = sandbox.pk
 
 
-def pack_session(run: Command, sandbox: Sandbox) -> str:
-    """The session as it is now, in the repository's object store."""
-    repository = run.environment.repository
-    return sandbox.machine.pack(sandbox.ref, repository.bare.path, f"{STATE}/{run.thread_id}")
+def pack_session(run: Command, repository: Repository, redactor: Redactor) -> str:
+    """The session as it is now, in the repository's object store, without what the agent may have seen of secrets.
+
+    Call it outside of any transaction. Raises `ProviderError`.
+    """
+    sandbox = run.sandbox
+    assert sandbox is not None
+    return sandbox.machine.pack(sandbox.ref, repository.bare.path, f"{STATE}/{run.thread_id}", redactor.hide)

@@ -41,6 +41,7 @@ class LookAfter:
     began: float = field(default_factory=time.monotonic)
     next_snapshot: float = field(default_factory=lambda: time.monotonic() + SNAPSHOTS)
     seen_at: int = 0
+    caught_up: bool = False  # with what the worker before had said to the agent
 
     def look(self) -> bool:
         """Once in a while; False if another worker took over, or the run is over."""
@@ -57,6 +58,10 @@ class LookAfter:
                 self.run.attempts = 1
             self._end_if_spent()
             news = [] if self.run.is_ending else list(WaitingMessage.objects.to_steer(self.run.thread_id))
+            # Said in the row, and perhaps not to the agent: whoever did that may have died in between.
+            again = [] if self.caught_up else list(WaitingMessage.objects.not_taken(self.run.pk))
+        told = [self._tell(message) for message in again]
+        self.caught_up = all(told)
         for message in news:
             self._hand_over(message)
         self._end_if_silent(now)
@@ -77,8 +82,7 @@ class LookAfter:
 
     def _hand_over(self, message: WaitingMessage) -> None:
         """To the agent that works. While that cannot be told, the message waits and can still change."""
-        words = self.drive.adapter.steer(message.text)
-        if words is None:
+        if self.drive.adapter.steer(message.text) is None:
             return
         with inside(self.run.house_id):
             now = WaitingMessage.objects.select_for_update().get(pk=message.pk)
@@ -87,7 +91,14 @@ class LookAfter:
             if now.text != message.text:  # changed a moment ago: with the next look
                 return
             now.hand_over(self.run.pk)
-        self.drive.send(f"message {message.pk}", words)
+        self.caught_up = self._tell(message) and self.caught_up
+
+    def _tell(self, message: WaitingMessage) -> bool:
+        """Once, however often it is said; False while the agent cannot be told."""
+        words = self.drive.adapter.steer(message.text)
+        if words is not None:
+            self.drive.send(f"message {message.pk}", words)
+        return words is not None
 
     def _end_if_spent(self) -> None:
         try:
@@ -114,14 +125,14 @@ class LookAfter:
             with sandbox.alone():
                 with inside(self.run.house_id):
                     repository = self.run.environment.repository
-                seen = sandbox.look(repository)
+                seen, session = sandbox.look(repository), pack_session(self.run, repository, self.drive.redactor)
                 with inside(self.run.house_id):
                     bare = repository.bare
                     parents = [sandbox.snapshot] if sandbox.snapshot else []
                     snapshot = bare.commit(seen.tree, parents, author(self.run.actor), f"{self.run.pk}, {AT_WORK}")
                     bare.keep(f"{self.run.thread_id}/{self.run.pk}", snapshot)
                     sandbox.keep(snapshot)
-                    self.run.session["tree"] = pack_session(self.run, sandbox)
+                    self.run.session["tree"] = session
                     Command.objects.filter(pk=self.run.pk).update(session=self.run.session)
         except ProviderError as error:  # the machine is going, and the next look at the process says so
             logger.warning("no snapshot of run %s: %s", self.run.pk, error.detail)

@@ -156,7 +156,7 @@ def thread_closed(request: PageRequest, house: House, thread_id: str) -> HttpRes
 @require_POST
 def thread_stop(request: PageRequest, house: House, thread_id: str) -> HttpResponse:
     one = thread_of(request, thread_id)
-    one.stop(by=agent_of(request))
+    one.stop(by=agent_of(request), children="children" in request.POST)
     return done(request, one)
 
 

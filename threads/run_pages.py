@@ -1,5 +1,6 @@
 """Pages of runs: one with everything it did, what waits for it, answers that somebody stops, and the tree of tasks."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -62,7 +63,7 @@ def _story(one: Command) -> tuple[list[dict[str, Any]], bool]:
     offset, count = "now", 0
     while offset and count < MOST_TOLD:
         page = streams(A_PAGES).before(one.house_id, one.thread.stream_id, offset, 500)
-        pages.append([event for event in page.events if _is_of(event, one.pk)])
+        pages.append(list(_of_run(page.events, one.pk)))
         count += len(pages[-1])
         if not page.events or datetime.fromisoformat(page.events[0]["ts"]) < one.created_at:
             break
@@ -71,8 +72,17 @@ def _story(one: Command) -> tuple[list[dict[str, Any]], bool]:
     return events[-MOST_TOLD:], count >= MOST_TOLD
 
 
-def _is_of(event: dict[str, Any], run_id: str) -> bool:
-    return card_of(event) == run_id or (event.get("payload") or {}).get("run_id") == run_id
+def _of_run(events: list[dict[str, Any]], run_id: str) -> Iterator[dict[str, Any]]:
+    """What happened in it, and what was said to it meanwhile."""
+    said: dict[str, dict[str, Any]] = {}
+    for event in events:
+        author, payload = str(event.get("author_agent_id")), event.get("payload") or {}
+        if event["type"] == "message":
+            said[author] = event
+        elif card_of(event) == run_id or payload.get("run_id") == run_id:
+            if event["type"] == "message_handed_over" and author in said:
+                yield said.pop(author)
+            yield event
 
 
 def _patches(one: Command, last: dict[str, Any], reader: Agent, house: House) -> list[Patch]:

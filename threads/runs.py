@@ -188,7 +188,7 @@ class Run(Followed):
 
     def _go_on(self, status: str) -> None:
         """What was said meanwhile and not read begins the next run; after a stop it waits until somebody says so."""
-        WaitingMessage.objects.not_taken(str(self.pk)).update(sent_at=None, run="")
+        WaitingMessage.objects.not_taken(str(self.pk)).update(sent_at=None)
         if status == CANCELLED:
             return
         left = list(WaitingMessage.objects.still_waiting().filter(thread=self.thread_id).select_for_update())

@@ -52,7 +52,7 @@ class WaitingMessage(models.Model):
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="+")
     text = models.TextField()
     steers = models.BooleanField(default=True, db_default=True)
-    run = models.TextField(default="", db_default="", blank=True)  # the run that it was handed to
+    run = models.TextField(default="", db_default="", blank=True)  # the last run that it was handed to
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     sent_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
     taken_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
@@ -108,7 +108,8 @@ class WaitingMessage(models.Model):
         """
         sent = WaitingMessage.objects.filter(pk=self.pk, sent_at=None, withdrawn_at=None)
         if sent.update(sent_at=Now(), run=run_id, taken_at=Now() if begins else None):
-            announce(self.thread, Message(text=self.text), by=self.agent)
+            if not self.run:  # else it went to a run that ended without reading it, and was told then
+                announce(self.thread, Message(text=self.text), by=self.agent)
             announce(self.thread, MessageHandedOver(message_id=self.pk, run_id=run_id), by=self.agent)
 
     def note_taken(self, *, by: Agent) -> None:

@@ -120,6 +120,8 @@ def _of_run(run: Command, events: list[Event], figures: Counter[str]) -> list[st
     if run.status == "failed" and not (finished["reason"] and finished["code"]):
         wrong.append("it failed, and nobody is told why")
     figures[f"{run.status} {finished['code']}".strip()] += 1
+    if run.status == "failed":
+        figures[f"failed: {run.reason}"] += 1
     wrong += _calls(run, events, figures) + _printed(run, events, figures) + _spent(run, events, finished)
     if run.handed is not None:
         wrong.append("what it was handed is still in the vault")

@@ -2,22 +2,22 @@
 
 import pytest
 
-from tests.agents.conftest import APIS
 from tests.agents.scenarios import say, shell
 
 STEPS = say("chain", steps=[shell("echo one >> a.txt"), shell("echo two >> a.txt")], then="Both.")
 MOMENTS = [
-    ("Drive._pour", "call"),
-    ("Drive._send_on", "call"),
-    ("Drive._send_on", "return"),
-    ("Drive.send", "return"),
-    ("Drive._end", "call"),
-    ("keep_run", "call"),
+    ("pi", "Drive._pour", "call"),
+    ("pi", "Drive._append", "call"),
+    ("pi", "Drive._append", "return"),
+    ("pi", "Drive._end", "call"),
+    ("pi", "keep_run", "call"),
+    ("claude-code", "Drive._append", "call"),
+    ("codex", "Drive.send", "return"),
+    ("codex", "Drive._append", "return"),
 ]
 
 
-@pytest.mark.parametrize("agent", APIS, indirect=True)
-@pytest.mark.parametrize(("at", "moment"), MOMENTS)
+@pytest.mark.parametrize(("agent", "at", "moment"), MOMENTS, indirect=["agent"])
 def test_its_follower_is_killed(crew, bot, thread, ada, model, at, moment):
     run = crew.hand(thread, STEPS, bot=bot, by=ada)
     crew.killed(run, at, moment)

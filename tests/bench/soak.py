@@ -7,11 +7,13 @@ printed have to agree, and nothing may be left.
 
 import argparse
 import random
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ class Soak:
         self.over = threading.Event()
         self.did: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.longest_dead = 0.0
+        self.dead: defaultdict[str, float] = defaultdict(float)
 
     def run(self, shops: list[Workshop], bots: list[str], runs: int) -> None:
         people = [Driver(self, number, shops[number % len(shops)], bots[number % len(bots)]) for number in range(runs)]
@@ -99,10 +101,10 @@ class Soak:
         since: dict[str, float] = {}
         while not self.over.wait(2):
             running = self.hand.get("threads/", status="running", limit=200)["results"]
-            dead = {one["id"] for one in running if not self._lives(one["sandbox"])}
-            since = {name: since.get(name, time.monotonic()) for name in dead}
-            if since:
-                self.longest_dead = max(self.longest_dead, time.monotonic() - min(since.values()))
+            now = time.monotonic()
+            since = {one["id"]: since.get(one["id"], now) for one in running if not self._lives(one["sandbox"])}
+            for name, began in since.items():
+                self.dead[name] = max(self.dead[name], now - began)
 
     def _lives(self, sandbox: str | None) -> bool:
         folder = self.system.var / "sandboxes" / str(sandbox) / "processes"
@@ -193,6 +195,9 @@ def main() -> None:
     try:
         system.start()
         wrong = soaked(system, model, given)
+        if wrong:
+            kept = shutil.copy(system.var / "arbe.log", f"{tempfile.gettempdir()}/soak-{given.seed}.log")
+            print(f"the log is kept in {kept}")
     finally:
         system.remove()
         model.stop()
@@ -217,12 +222,14 @@ def soaked(system: System, model: Model, given: argparse.Namespace) -> list[str]
     wrong = soak.wrong + wrong
     if not none_left(system.var):
         wrong.append("processes are left")
-    if soak.longest_dead > DEAD_FOR:
-        wrong.append(f"a thread was called running for {soak.longest_dead:.0f} s without a process")
+    dead = {name: seconds for name, seconds in soak.dead.items() if seconds > DEAD_FOR}
+    wrong += [
+        f"thread {name} was called running for {seconds:.0f} s without a process" for name, seconds in dead.items()
+    ]
     for name, count in [*sorted(soak.did.items()), *sorted(figures.items())]:
         print(f"{name:<40} {count:>8}")
     print(f"{'requests to the model':<40} {len(model.requests):>8}")
-    print(f"{'longest running without a process':<40} {soak.longest_dead:>6.1f} s")
+    print(f"{'longest running without a process':<40} {max(soak.dead.values(), default=0):>6.1f} s")
     return wrong
 
 

@@ -174,8 +174,11 @@ def test_a_message_that_waits_is_shown_changed_and_taken_back(ada_browses, bo_br
     assert "something else" not in ada_browses.get(at("thread", thread.pk)).content.decode()
 
 
-def test_the_inbox_shows_what_waits_and_a_look_at_the_thread_reads_it(ada_browses, bo_browses, oak, ada, at, driven):
+def test_the_inbox_shows_what_waits_and_a_look_at_the_thread_reads_it(
+    ada_browses, bo_browses, oak, ada, at, driven, log_of
+):
     thread, run = driven
+    log_of(thread, ada, ("message", {"text": "hello"}))
     with inside(oak, ada):
         InboxEntry.objects.put(ada, thread, "waiting", run.pk, "May I?", by=run.bot)
         entry = InboxEntry.objects.get()

@@ -1,6 +1,7 @@
 """No secret reaches a stream, however the output is cut."""
 
 import base64
+import json
 from urllib.parse import quote
 
 import pytest
@@ -134,3 +135,12 @@ def test_however_it_is_cut_the_text_is_the_same_and_no_secret_survives(secrets, 
 )
 def test_colours_go_on_over_the_border_of_a_piece(style, text, after):
     assert active_style(style, text) == after
+
+
+def test_a_file_that_is_kept_loses_its_secrets_and_nothing_else():
+    hidden = Redactor({"KEY": b'half"and half'})
+    binary = bytes(range(256)) + b'half"and half' + json.dumps('x half"and half').encode() + b"\xff\x00"
+    kept = hidden.hide(binary)
+    assert b"and half" not in kept
+    assert kept == bytes(range(256)) + b"[secret KEY]" + b'"x [secret KEY]"' + b"\xff\x00"
+    assert Redactor({}).hide(binary) == binary

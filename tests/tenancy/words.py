@@ -45,7 +45,7 @@ PLAIN = {
     *("arguments", "link", "source_ref", "remember_me", "csrfmiddlewaretoken", "enabled", "private", "of_installation"),
     *("not_me", "not_theirs", "expires_in"),
     *("address", "api", "model", "system_prompt", "question", "month", "per", "run_usd", "month_usd"),
-    *("all", "done", "limits", "unread", "waits"),
+    *("all", "children", "done", "limits", "unread", "waits"),
     "session_id",  # of a browser, and of no house
     *("closed", "delete", "network", "pinned", "remove", "reopen", "revoke", "withdraw", "view", "table"),
     *("cpu_seconds", "file_mb", "memory_mb", "output_mb", "processes", "wall_seconds", "wall_minutes"),

@@ -10,7 +10,6 @@ from houses.tenancy import inside
 from houses.tools import BUILTIN, HTTP, MCP, Tool
 from threads.answering.calling import Builtin, Callee, Work
 from threads.answering.over_http import Called
-from threads.answering.over_mcp import offered
 from threads.answering.work import VERBS
 
 logger = logging.getLogger(__name__)
@@ -40,6 +39,8 @@ class Hands:
         elif row.kind == HTTP:
             self._add(Called(row))
         elif row.kind == MCP:
+            from threads.answering.over_mcp import offered  # its library is for houses that have such servers
+
             try:
                 for one in offered(row, work):
                     self._add(one)

@@ -28,7 +28,7 @@ from threads.models import Thread
 from threads.rights import NoLongerAllowed
 from threads.spending import Spending
 
-MOST_TURNS = 60  # requests of one answer
+MOST_TURNS = 40  # requests of one answer
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)  # seconds before a provider is asked again that did not answer as it should
 LONGEST_PAUSE = 30.0
 

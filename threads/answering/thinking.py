@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from anthropic import AnthropicError, AsyncAnthropic
-from openai import AsyncOpenAI, OpenAIError
 from pydantic_ai import ToolDefinition
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import AgentRunError
@@ -20,10 +18,6 @@ from pydantic_ai.messages import (
     TextPartDelta,
 )
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
 from houses.bots import CHAT, MESSAGES
@@ -33,7 +27,7 @@ PATIENCE = 300.0  # seconds that a model may think before it says anything more
 LONGEST_TURN = 8192  # tokens of one response, where the API wants that to be said
 NO_KEY = "arbe"  # providers on one's own machine want something there
 # What the libraries raise, where a provider answers what nobody expects.
-ODD = (AgentRunError, OpenAIError, AnthropicError, httpx2.HTTPError, OSError)
+ODD = (AgentRunError, httpx2.HTTPError, OSError)
 ODDER = (ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -71,7 +65,7 @@ class Provider:
         """The whole response; its text is told as it comes. Raises `Unanswered`, `Refused`."""
         try:
             return await self._respond(asked, tell)
-        except (*ODD, *ODDER) as error:
+        except (*ODD, *ODDER, _library_error(self.api)) as error:
             if refused := refusal_in(error):
                 raise refused from error
             raise Unanswered(error) from error
@@ -101,10 +95,37 @@ class Provider:
             "http_client": connections,
             "max_retries": 0,  # somebody may want to stop it meanwhile
         }
-        if self.api == MESSAGES:
-            return AnthropicModel(self.model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(**known)))
-        provider = OpenAIProvider(openai_client=AsyncOpenAI(**known))
-        return (OpenAIChatModel if self.api == CHAT else OpenAIResponsesModel)(self.model, provider=provider)
+        return _through_anthropic(self.model, known) if self.api == MESSAGES else _through_openai(self, known)
+
+
+# Each library takes tens of megabytes: only those are loaded that some bot needs.
+
+
+def _through_anthropic(model: str, known: dict[str, Any]) -> Model:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(**known)))
+
+
+def _through_openai(one: Provider, known: dict[str, Any]) -> Model:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    provider = OpenAIProvider(openai_client=AsyncOpenAI(**known))
+    return (OpenAIChatModel if one.api == CHAT else OpenAIResponsesModel)(one.model, provider=provider)
+
+
+def _library_error(api: str) -> type[Exception]:
+    if api == MESSAGES:
+        from anthropic import AnthropicError
+
+        return AnthropicError
+    from openai import OpenAIError
+
+    return OpenAIError
 
 
 class _Paragraphs:

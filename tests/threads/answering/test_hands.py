@@ -125,9 +125,9 @@ def _makes(house, thread):
 
 
 def test_calls_without_end_come_to_one(talk, sage, ada, heard, model):
-    talk.ask(please(*[tool("recall", query="x")] * 70), by=ada)
+    talk.ask(please(*[tool("recall", query="x")] * 50), by=ada)
     (ended,) = talk.finished()
-    assert ended["code"] == "too_many_turns" and len(model.requests) == 60
+    assert ended["code"] == "too_many_turns" and len(model.requests) == 40
 
 
 def test_data_cannot_close_its_fence():
