@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PRODUCER = "outbox"
 AT_ONCE = 200  # rows read in one go
 ROOM = MOST_MESSAGE - 4096  # bytes of a payload; the rest is for the envelope
+MOST_MISSED = 3  # streams that cannot be reached, in one sweep
 PATIENCE = 0.5  # seconds: whoever waits for a commit does not wait for a stream server to come back, the sweep does
 
 
@@ -110,17 +111,23 @@ def sweep() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT house_id, stream_id FROM outbox_left_behind()")
         behind = cursor.fetchall()
+    missed = 0
     for house_id, stream_id in behind:
-        _relay_now(house_id, stream_id)
+        missed += not _relay_now(house_id, stream_id)
+        if missed >= MOST_MISSED:  # nobody is there: other sweeps are not to wait for as many streams as there are
+            return
 
 
-def _relay_now(house_id: str, stream_id: str, *, waits: bool = True) -> None:
+def _relay_now(house_id: str, stream_id: str, *, waits: bool = True) -> bool:
+    """False if the stream could not be reached."""
     if connection.in_atomic_block:  # a test's transaction: what is not committed is not told
-        return
+        return True
     try:
         relay(house_id, stream_id, waits=waits)
     except StreamError as error:
         logger.warning("stream %s cannot be reached, its events wait: %s", stream_id, error)
+        return error.status != 0
+    return True
 
 
 def _waiting(house_id: str, stream_id: str) -> list[Outbox]:

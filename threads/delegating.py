@@ -61,13 +61,17 @@ class Delegating(Working):
         by: Agent,
         environment: Environment | None = None,
         sandbox: Sandbox | None = None,
+        above: str = "",
     ) -> "Thread":
-        """Have a coding agent do it, in a child thread that is returned; by default on a machine of its own."""
+        """Have a coding agent do it, in a child thread that is returned; by default on a machine of its own.
+
+        What it costs counts as the run's that is `above`, or the answer's.
+        """
         require_work(by, self, DELEGATE_TASK)
         text = checked_text(text, "A task")
         here = self._locked()
         here.require_open()
-        depth, above = self._require_room(by)
+        depth, run = self._require_room()
         if sandbox is not None:
             environment = Environment.objects.get(pk=sandbox.environment_id)
         child: Thread = type(self).objects.begin_in(  # type: ignore[attr-defined]  # this is a trait of threads
@@ -79,7 +83,7 @@ class Delegating(Working):
             bot=_able(bot),
             sandbox=sandbox,
         )
-        child.start_run(text, by=by, depth=depth, above=above)
+        child.start_run(text, by=by, depth=depth, above=above or run)
         self._touch()
         return child
 
@@ -151,7 +155,7 @@ class Delegating(Working):
         left = list(self.waiting.still_waiting().select_for_update())
         self.start_run(text, by=by, left=left)
 
-    def _require_room(self, by: Agent) -> tuple[int, str]:
+    def _require_room(self) -> tuple[int, str]:
         """How deep a task of this thread is, and below which run. Refuses tasks without end."""
         run = self.commands.filter(bot__isnull=False).unfinished().first() if self.agent_id else None
         depth = run.depth + 1 if run is not None else 0

@@ -67,6 +67,8 @@ def _at_rest(command: Command, ended: Exit | None) -> Iterator[tuple[Command | N
             if mine is not None:
                 mine.figures = command.figures
                 mine.figures.exit = ended
+                if mine.is_run:
+                    mine.lock_around()
             yield mine, seen
 
 

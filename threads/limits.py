@@ -12,13 +12,16 @@ from houses.agents import Agent
 from houses.refusals import Refused
 from houses.tenancy import current_house
 
-# A run, and those above it that handed it on; with the limits of each one's bot, and those of the house.
+# A run, and the runs and answers above it that handed it on; with the limits of each one's bot, and those of the house.
 HELD = """
 WITH RECURSIVE chain (run, bot, above, depth) AS (
     SELECT %(run)s::text, %(bot)s::uuid, %(above)s::text, 0
     UNION ALL
-    SELECT upper.id, upper.bot_id, upper.recipe->>'above', chain.depth + 1
-    FROM chain JOIN commands upper ON upper.id = chain.above WHERE chain.depth < 20
+    SELECT chain.above, upper.bot, upper.above, chain.depth + 1 FROM chain JOIN LATERAL (
+        SELECT bot_id AS bot, recipe->>'above' AS above FROM commands WHERE id = chain.above
+        UNION ALL
+        SELECT agent_id, '' FROM answers WHERE id = chain.above
+    ) upper ON true WHERE chain.depth < 20
 )
 SELECT chain.run, chain.bot, chain.depth, agents.name, budgets.agent_id IS NULL,
        run_tokens, run_usd, month_tokens, month_usd

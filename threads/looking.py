@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from threads.driving import Drive
 
 logger = logging.getLogger(__name__)
-SETTLED = 10.0  # seconds after which a worker that follows a run is known to manage
+SETTLED = 3.0  # seconds after which a worker that follows a run is known to manage
 SNAPSHOTS = 30.0  # seconds between two snapshots of a tree that is worked in
 SHARE = 20  # and taking them takes no more than a twentieth of the time
 

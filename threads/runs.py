@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from houses.agents import Agent
 from houses.refusals import Refused
+from sandboxes.models import Sandbox
 from streams.outbox import announce
 from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING, Followed
 from threads.inbox import FAILED as SAD
@@ -89,8 +90,16 @@ class Run(Followed):
         """Refuse to begin, or to go on, where nothing is left. Raises `OverBudget`."""
         Spending.objects.require_left(self.bot, above=self.above, run=str(self.pk))
 
+    def lock_around(self) -> None:
+        """Its machine, its thread and what waits there, in this order: rows are locked before streams, everywhere."""
+        list(Sandbox.objects.filter(pk=self.sandbox_id).select_for_update(no_key=True))
+        list(Thread.objects.filter(pk=self.thread_id).select_for_update(no_key=True))
+        waiting = WaitingMessage.objects.filter(thread=self.thread_id, taken_at=None, withdrawn_at=None)
+        list(waiting.select_for_update().order_by("pk"))
+
     def tell_run_started(self, split: dict[str, float]) -> None:
         """Its agent begins to work: from here on the thread is running."""
+        self.lock_around()
         announce(self.thread, RunStarted(run_id=self.pk, sandbox_id=self.sandbox_id, split=split), by=self.bot)
         self._turn(RUNNING)
 
@@ -118,6 +127,7 @@ class Run(Followed):
 
         `kept` is what is known of its files, by the names in `NOTHING_KEPT`.
         """
+        self.lock_around()
         self.settle(status, reason, exit_code, by=by)
         finished = RunFinished(
             run_id=self.pk,

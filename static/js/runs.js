@@ -51,6 +51,7 @@ function status() {
 if (log) {
   look();
   document.addEventListener("arbe:arrived", () => { look(); status(); });
+  log.addEventListener("htmx:load", () => requestAnimationFrame(look)); // after cards have become one again
   if (waiting) new MutationObserver(look).observe(waiting, { childList: true, subtree: true });
 }
 

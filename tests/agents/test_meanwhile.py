@@ -89,7 +89,7 @@ def test_a_stop_ends_everything_and_says_by_whom(crew, bot, thread, ada, bo, mac
     assert [event["author_agent_id"] for event in crew.events(run, "run_finished")] == [str(bo.pk)]
 
 
-def test_one_that_is_killed_is_orphaned(crew, bot, thread, ada, model, machines):
+def test_one_that_is_killed_is_orphaned_and_goes_on_when_somebody_says_so(crew, bot, thread, ada, model, machines):
     run = crew.hand(thread, say("hang"), bot=bot, by=ada)
     aside = crew.aside(run)
     model.awaits(scenario="hang")
@@ -97,19 +97,23 @@ def test_one_that_is_killed_is_orphaned(crew, bot, thread, ada, model, machines)
     aside.join()
     assert crew.status(run) == ("failed", "orphaned")
     assert crew.payload(run, "signal.thread.pi_session_orphaned")["run_id"] == run.pk
-    assert crew.payload(run, "run_finished")["reason"]
-
-
-def test_after_it_was_killed_it_goes_on_when_somebody_says_so(crew, bot, thread, ada, model, machines):
-    run = crew.hand(thread, say("hang"), bot=bot, by=ada)
-    aside = crew.aside(run)
-    model.awaits(scenario="hang")
-    crew.program(run, machines).send_signal(signal.SIGKILL)
-    aside.join()
+    assert "went away" in crew.payload(run, "run_finished")["reason"]
     crew.say(run, say("write"), by=ada)
     assert crew.status(crew.next(run)) == ("completed", "")
 
 
+def test_its_provider_may_be_away_for_a_while(crew, bot, thread, ada, model):
+    run = crew.hand(thread, say("chain", steps=[shell("echo began")], then="All of it."), bot=bot, by=ada)
+    model.stop()
+    aside = crew.aside(run)
+    crew.comes(run, "pi.retry")
+    model.start()
+    aside.join()
+    assert crew.status(run) == ("completed", "")
+    assert crew.payload(run, "run_finished")["summary"] == "All of it."
+
+
+@pytest.mark.parametrize("agent", ["pi"], indirect=True)
 def test_its_machine_may_die_under_it(crew, bot, thread, ada, model, machines):
     run = crew.hand(thread, say("hang"), bot=bot, by=ada)
     aside = crew.aside(run)
@@ -117,5 +121,6 @@ def test_its_machine_may_die_under_it(crew, bot, thread, ada, model, machines):
     crew.gone(run, machines)
     aside.join()
     assert crew.status(run)[0] == "failed"
+    assert crew.payload(run, "run_finished")["reason"]
     crew.say(run, say("write"), by=ada)
     assert crew.status(crew.next(run)) == ("completed", "")

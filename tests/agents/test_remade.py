@@ -18,7 +18,7 @@ def report(crew, bot, thread, repository, oak, ada):
     return run
 
 
-def test_it_is_made_again_when_its_input_changed(crew, report, thread, repository, oak, ada, bo, bot, model):
+def test_it_is_made_again_when_its_input_changed(crew, report, thread, repository, oak, ada, bo, model):
     asked = len(model.requests)
     assert crew.make(thread, "report.md", by=bo).status == "completed"
     assert len(model.requests) == asked

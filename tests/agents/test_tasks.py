@@ -18,44 +18,39 @@ def sales(repository, oak, ada):
         repository.write("other.csv", b"name,count\nplums,7\n", by=ada)
 
 
-def test_it_writes_a_file(crew, bot, thread, repository, oak, ada, model):
+WALK = [
+    "thread_opened",
+    "message",
+    "run_queued",
+    "run_started",
+    "signal.thread.status_changed",
+    "signal.dispatch.session_started",
+    "pi.tool_call",
+    "pi.tool_result",
+    "pi.assistant",
+    "run_finished",
+]
+
+
+def test_it_writes_a_file_and_that_is_told_and_kept(crew, bot, thread, repository, oak, ada):
     run = crew.done(thread, "Write it down. " + say("write", content="hello\n"), bot=bot, by=ada)
     assert crew.status(run) == ("completed", "")
     assert crew.statuses(run) == ["running", "completed"]
     with inside(oak):
         assert repository.read("out.txt") == b"hello\n"
+    events = crew.events(run.thread)
+    assert [kind for kind in dict.fromkeys(event["type"] for event in events) if kind in WALK] == WALK
+    assert {event["author_agent_id"] for event in events if event["type"].startswith("pi.")} == {str(bot.pk)}
     finished = crew.payload(run, "run_finished")
     assert [(one["path"], one["change"]) for one in finished["changed"]] == [("out.txt", "added")]
     assert finished["summary"] == "Done: wrote out.txt."
-
-
-def test_it_is_told_from_the_message_to_the_end(crew, bot, thread, ada):
-    run = crew.done(thread, say("write"), bot=bot, by=ada)
-    kinds = list(dict.fromkeys(event["type"] for event in crew.events(run.thread)))
-    wanted = [
-        "thread_opened",
-        "message",
-        "run_queued",
-        "run_started",
-        "signal.thread.status_changed",
-        "signal.dispatch.session_started",
-        "pi.tool_call",
-        "pi.tool_result",
-        "pi.assistant",
-        "run_finished",
+    # Its parent knows whom it sent, and what came of it.
+    spawned, ended = crew.payload(thread, "agent_spawn"), crew.payload(thread, "signal.thread.child_finished")
+    assert spawned["child_thread_id"] == ended["child_thread_id"] == run.thread_id
+    assert [ended[name] for name in ("status", "summary", "changed", "spent")] == [
+        finished[name] for name in ("status", "summary", "changed", "spent")
     ]
-    assert [kind for kind in kinds if kind in wanted] == wanted
-    bots = {event["author_agent_id"] for event in crew.events(run.thread) if event["type"].startswith("pi.")}
-    assert bots == {str(bot.pk)}
-
-
-def test_the_parent_knows_whom_it_sent_and_what_came_of_it(crew, bot, thread, ada):
-    run = crew.done(thread, say("write"), bot=bot, by=ada)
-    spawned, finished = crew.payload(thread, "agent_spawn"), crew.payload(thread, "signal.thread.child_finished")
-    assert spawned["child_thread_id"] == finished["child_thread_id"] == run.thread_id
-    assert (finished["status"], finished["summary"]) == ("completed", "Done: wrote out.txt.")
-    assert [one["path"] for one in finished["changed"]] == ["out.txt"]
-    assert finished["spent"]["input"] > 0
+    assert ended["spent"]["input"] > 0
 
 
 def test_a_report_remembers_what_it_was_made_from(crew, bot, thread, sales, repository, oak, ada):

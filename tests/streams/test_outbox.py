@@ -198,6 +198,19 @@ def test_the_sweep_looks_into_every_house(told, log, oak, elm, cy, count, offlin
     assert (numbers(told(log)), numbers(told(next_door))) == ([1], [2])
 
 
+def test_the_sweep_does_not_try_every_stream_of_a_server_that_is_down(oak, count, offline, caplog):
+    """Other sweeps would have to wait for it, and with them whoever's worker has died."""
+    with inside(oak):
+        logs = [Log(oak.pk, outbox.open_stream(oak.pk)) for _ in range(outbox.MOST_MISSED + 2)]
+    for one in logs:
+        count(1, subject=one)
+    age(oak)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        outbox.sweep()
+    assert caplog.text.count("its events wait") == outbox.MOST_MISSED
+
+
 def test_what_was_announced_just_now_is_left_to_its_own_relay(log, oak, count, offline):
     count(1)
     offline.start()

@@ -9,9 +9,10 @@ from django_rq import get_queue
 
 from artifacts.plan import UnknownTarget
 from houses.giving import give
-from houses.models import Agent, Member, Tool
+from houses.models import Agent, Bot, Member, Tool
 from houses.refusals import Forbidden, NotFound
 from houses.tenancy import inside
+from tests.agents.impostors import SILENT, install
 from tests.houses.furniture import models, sql
 from threads.models import Command, Make, Thread
 
@@ -28,6 +29,7 @@ VERBS = {
     (Thread, "share"): lambda w, by: w.thread.share(timedelta(hours=1), by=by),
     (Thread, "run"): lambda w, by: w.thread.run("true", by=by),
     (Thread, "make"): lambda w, by: w.thread.make("made.txt", by=by),
+    (Thread, "delegate"): lambda w, by: w.thread.delegate("count", bot=w.bot, by=by),
     (Command, "stop"): lambda w, by: w.command.stop(by=by),
     (Make, "stop"): lambda w, by: w.make.stop(by=by),
     (QuerySet, "open_in"): lambda w, by: Thread.objects.open_in(w.house, by=by, name="new"),
@@ -38,11 +40,15 @@ OF_THE_HOUSE = {(QuerySet, "open_in"), (QuerySet, "for_target")}
 ASKED_BEFORE = {
     (Thread, "shut"),
     (Thread, "queue"),
+    (Thread, "hear"),
+    (Thread, "start_run"),
     (QuerySet, "begin_in"),
     (QuerySet, "begin"),
     (Command, "end"),
     (Command, "rest"),
     (Command, "finish"),
+    (Command, "finish_run"),
+    (Command, "settle"),
     (Make, "end"),
 }
 
@@ -61,6 +67,9 @@ class Work:
             self.pinned.pin(by=ada)
             self.closed.close(by=ada)
             self.command = self.thread.run("sleep 60", by=ada)
+            self.bot = Agent.objects.create_bot("Pia", "pi")
+            Member.objects.create(house=house, agent=self.bot, role="member")
+            Bot.objects.create(house=house, agent=self.bot, model="m", address="http://127.0.0.1:1/v1")
             self.make = Make.objects.create(
                 house=house, thread=self.thread, repository=repository, agent=ada, target="other.txt"
             )
@@ -90,7 +99,8 @@ class Work:
 
 
 @pytest.fixture
-def work(told, oak, ada, repository, environment, settings):
+def work(told, oak, ada, repository, environment, settings, tmp_path):
+    settings.RUNTIMES = install(tmp_path / "programs", "pi", SILENT)
     settings.STREAMS_KEY = "signs links"
     return Work(oak, ada, repository, environment)
 

@@ -76,7 +76,7 @@ def delegate_task(work: Work, given: dict[str, Any]) -> Result:
     """To a coding agent, in a thread of its own; nobody waits for it here."""
     bot = bot_named(given["agent"])
     environment = _named(Environment, given["environment"]) if given.get("environment") else None
-    child = work.thread.delegate(given["prompt"], bot=bot, by=work.bot, environment=environment)
+    child = work.thread.delegate(given["prompt"], bot=bot, by=work.bot, environment=environment, above=work.answer.pk)
     address = settings.ARBE_URL.rstrip("/") + reverse("thread", args=[child.house_id, child.pk])
     return Result(f"{bot} works on it in {address}; when it is done, this thread is told. Do not wait for it.")
 

@@ -118,8 +118,9 @@ def test_nothing_inside_is_reached_unless_the_installation_says_so(talk, sage, a
 
 
 def test_a_model_inside_is_not_reached_where_the_installation_says_so(talk, sage, ada, model, settings):
+    talk.say("@Sage?", by=ada)
     settings.LOCAL_MODELS = False
-    ended = talk.ask("@Sage?", by=ada)
+    ended = talk.answer()
     assert ended["status"] == "failed" and "not on the public internet" in ended["reason"] and model.requests == []
 
 
