@@ -24,7 +24,8 @@ from sandboxes.local import Local
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(CHECKOUT / "manage.py")]
-WORKERS = {"commands 1": "commands", "commands 2": "commands", "runs": "runs"}
+# Of each kind two, so that one that was killed is not missed until it is back.
+WORKERS = {"commands 1": "commands", "commands 2": "commands", "runs 1": "runs", "runs 2": "runs"}
 # What Postgres and Redis say at every start and every end.
 HUSH = "|".join(
     [

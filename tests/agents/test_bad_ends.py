@@ -145,6 +145,7 @@ def test_an_answer_of_a_megabyte_without_an_end_of_line(crew, bot, thread, ada):
 
 
 @PI
+@pytest.mark.timeout(300)
 def test_a_tree_with_a_hundred_thousand_files(crew, bot, thread, ada, repository, oak):
     making = say("shell", command="mkdir many && cd many && seq 100000 | xargs touch && ls | wc -l")
     run = crew.done(thread, making, bot=bot, by=ada)

@@ -203,23 +203,23 @@ def _times(program: str, rounds: list[dict[str, float]]) -> list[Line]:
 
 def _memory(shop: Workshop, model: Model, name: str) -> list[Line]:
     """Agents that wait for their model: what arbe needs for each of them beside the agent itself."""
-    [worker] = shop.hand.system.processes("worker", "runs")
-    before = worker.memory_full_info()
+    workers = shop.hand.system.processes("worker", "runs")
+    before = sum(worker.memory_full_info().uss for worker in workers)
     tasks = [Task.handed(shop, name, say("hold", name="memory", text=f"Task {n}.")) for n in range(AT_WORK)]
     until(lambda: len(model.heard(scenario="hold")) >= AT_WORK, 60)
     time.sleep(3)
-    after = worker.memory_full_info()
+    after = sum(worker.memory_full_info().uss for worker in workers)
     each = [_beside(task) for task in tasks]
     model.let_go("memory")
     for task in tasks:
         task.rests()
     ours = [sum(one.values()) for one in each]
     parts = ", ".join(f"{part} {statistics.median(one[part] for one in each):.1f}" for part in each[0])
-    grown = (after.uss - before.uss) / AT_WORK / 1e6
+    grown = (after - before) / AT_WORK / 1e6
     return [
         ("memory of arbe for each agent at work", f"{statistics.median(ours) + grown:.1f} MB", f"of {AT_WORK} at once"),
         ("  … its warden and its relay, of their own", f"{statistics.median(ours):.1f} MB", f"(PSS) {parts}"),
-        ("  … growth of the worker that follows it", f"{grown:.1f} MB", f"{after.uss / 1e6:.0f} MB in all"),
+        ("  … growth of the workers that follow it", f"{grown:.1f} MB", f"{after / 1e6:.0f} MB in all"),
     ]
 
 

@@ -112,8 +112,8 @@ def test_it_answers_mends_itself_and_ends_what_it_started(home, port):
 
         victim = up.workers("runs")[0]
         victim.kill()
-        up.hears(r"runs +ended \(killed by SIGKILL\); starting it again")
-        wait_until(lambda: any(worker.pid != victim.pid for worker in up.workers("runs")))
+        up.hears(r"runs \d +ended \(killed by SIGKILL\); starting it again")
+        wait_until(lambda: len(up.workers("runs")) == 2 and victim not in up.workers("runs"))
 
         with Up(home, ports.free_port()) as second:
             assert second.process.wait(30) == 1

@@ -66,7 +66,8 @@ def _without_a_word(facts: Facts, exit: Exit | None, summary: str) -> Outcome:  
     if not facts.spoke:
         how = f" with exit code {exit.code}" if exit is not None and exit.code else ""
         why = f": {one_line(facts.stray)}" if facts.stray else ", and printed nothing"
-        return Outcome(FAILED, "crashed", f"The agent's program ended{how} before it began{why}", summary)
+        told = f"The agent's program ended{how} before it began{why}".rstrip(".")
+        return Outcome(FAILED, "crashed", f"{told}. {AGAIN}", summary)
     gone = "The agent's program went away without a last word"
     if exit is not None and exit.code:
         gone += f" (signal {exit.code - 128})" if exit.code > 128 else f" (exit code {exit.code})"
