@@ -24,7 +24,7 @@ from streams.root import PREFIX
 from streams.serving.server import StreamServer
 from streams.storage.opening import store_at
 from threads.door import bits_on
-from threads.live import LiveThread
+from threads.log.live import LiveThread
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 # Django types addresses for its own views; a consumer is an application.

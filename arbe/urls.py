@@ -13,9 +13,7 @@ import sandboxes.pages
 import streams.api
 import streams.pages
 import threads.api
-import threads.bot_pages
 import threads.pages
-import threads.secret_pages
 from arbe import health
 from houses.answers import no_such_address
 
@@ -23,8 +21,6 @@ urlpatterns = [
     path("", include(streams.pages.urlpatterns)),
     path("", include(houses.pages.urlpatterns)),
     path("", include(threads.pages.urlpatterns)),
-    path("", include(threads.secret_pages.urlpatterns)),
-    path("", include(threads.bot_pages.urlpatterns)),
     path("", include(artifacts.pages.urlpatterns)),
     path("", include(sandboxes.pages.urlpatterns)),
     path("api/", include(houses.api.urlpatterns)),

@@ -1,4 +1,4 @@
-"""Pages of repositories, and the bytes of their files. Where a file came from is told by `threads.file_pages`."""
+"""Pages of repositories, and the bytes of their files. Where a file came from is told by `threads.pages.files`."""
 
 from typing import Any
 from urllib.parse import quote

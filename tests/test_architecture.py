@@ -15,7 +15,7 @@ import arbe.settings
 from houses.tenancy import inside
 from sandboxes.models import Sandbox
 from streams.events import CATALOGUE
-from threads.rendering import TEMPLATED
+from threads.log.rendering import TEMPLATED
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("arbe", "threads", "sandboxes", "artifacts", "streams", "houses")
@@ -46,11 +46,11 @@ CATCHERS = {
     "streams/subscriptions/register.py": "forgets what was half made, and passes on",
     "threads/answering/aside.py": "the edge of a thread; what is not written down is taken over by the sweep",
     "threads/answering/elsewhere.py": "the edge of a thread; whoever waits for it has to hear of it",
-    "threads/following.py": "the edge of a thread; what is not written down is taken over by the sweep",
-    "threads/live.py": "the page connects again and reads on from where it is",
-    "threads/rendering.py": "one event that cannot be shown must not take the page away",
-    "threads/resolving.py": "half a machine is no machine, and passes on",
-    "threads/watching.py": "without an answer nobody of that house looks on; the other houses do not suffer",
+    "threads/following/commands.py": "the edge of a thread; what is not written down is taken over by the sweep",
+    "threads/log/live.py": "the page connects again and reads on from where it is",
+    "threads/log/rendering.py": "one event that cannot be shown must not take the page away",
+    "threads/following/resolving.py": "half a machine is no machine, and passes on",
+    "threads/log/watching.py": "without an answer nobody of that house looks on; the other houses do not suffer",
 }
 FORBIDDEN = {
     "utils",
@@ -79,8 +79,8 @@ def test_there_is_one_door_into_a_stream_and_one_for_output():
     """Rows are told through the outbox; output, which has no rows, is appended by whoever follows a command."""
     assert found(r"\bstreams\(\)\.(append|create|shut|delete)\(") == {
         "threads/answering/telling.py",
-        "threads/driving.py",
-        "threads/following.py",
+        "threads/following/driving.py",
+        "threads/following/commands.py",
     }
     assert found(r"\b_streams\(\)\.") == {"streams/outbox.py"}
     assert found(r"\bOutbox\.objects\.(bulk_)?create\(|(?<!class )\bOutbox\(") == {"streams/outbox.py"}

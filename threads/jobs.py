@@ -7,7 +7,7 @@ from django.db import connection
 
 from houses import run_tokens
 from houses.tenancy import inside
-from threads.following import follow_aside
+from threads.following.commands import follow_aside
 from threads.models import Answer, Command, Make
 from threads.queues import ring_answer, ring_command, ring_make
 

@@ -11,7 +11,7 @@ from houses.refusals import Refused
 from sandboxes.models import Sandbox
 from streams.outbox import announce
 from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING, Followed
-from threads.inbox import FAILED as SAD
+from threads.inbox import FAILED as UNFINISHED
 from threads.inbox import FINISHED, WAITING, InboxEntry
 from threads.run_events import (
     ChildFinished,
@@ -144,14 +144,18 @@ class Run(Followed):
         )
         self._tell_trouble(status, code, reason, ended)
         announce(self.thread, finished, by=by)
-        if InboxEntry.objects.answered(self.thread, by=None):
-            announce(self.thread, PiAnswered(run_id=self.pk), by=self.bot)
+        self._tell_people(status, summary or reason)
         self._turn(status, code=code, by=by)
         self._tell_above(finished)
-        if status != CANCELLED:
-            kind = FINISHED if status == COMPLETED else SAD
-            InboxEntry.objects.put(self.agent, self.thread, kind, str(self.pk), summary or reason, by=self.bot)
         self._go_on(status)
+
+    def _tell_people(self, status: str, how: str) -> None:
+        """Nobody is waited for any more, and whoever asked finds in their inbox what came of it."""
+        if InboxEntry.objects.answered(self.thread, by=None):
+            announce(self.thread, PiAnswered(run_id=self.pk), by=self.bot)
+        if status != CANCELLED:
+            kind = FINISHED if status == COMPLETED else UNFINISHED
+            InboxEntry.objects.put(self.agent, self.thread, kind, str(self.pk), how, by=self.bot)
 
     def _tell_trouble(self, status: str, code: str, reason: str, ended: "Exit | None") -> None:
         if status != FAILED:

@@ -16,7 +16,7 @@ from houses.membership import houses_of
 from houses.rights import right
 from houses.scopes import R, X
 from threads.models import InboxEntry, Thread
-from threads.pages import BUSY, waited_for_by
+from threads.pages.threads import BUSY, waited_for_by
 
 register = template.Library()
 

@@ -1,4 +1,4 @@
-"""Pages of secrets: names and no values. How far each reaches is told by `threads.secret_pages`."""
+"""Pages of secrets: names and no values. How far each reaches is told by `threads.pages.secrets`."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ from houses import run_tokens
 from houses.tenancy import inside
 from streams.client import streams
 from streams.models import Outbox
-from threads.launching import adapter_of
+from threads.following.launching import adapter_of
 from threads.models import Command, Thread, WaitingMessage
 from threads.spending import Spending
 

@@ -4,7 +4,7 @@ import pytest
 
 from artifacts.drawing import Node, draw
 from houses.markdown import prose
-from threads.ansi import Style, coloured
+from threads.log.ansi import Style, coloured
 
 pytestmark = pytest.mark.django_db
 SEQ = "{0:016d}_{0:016d}"
@@ -46,7 +46,7 @@ def test_markdown_keeps_no_script_and_no_picture():
 
 
 def test_a_page_folds_output_into_its_card():
-    from threads.reading import laid_out
+    from threads.log.reading import laid_out
 
     told = [
         event(1, "command_queued", command_id="c1", text="ls", make_id=None, target=None),
@@ -63,7 +63,7 @@ def test_a_page_folds_output_into_its_card():
 
 
 def test_a_long_output_keeps_its_tail_on_the_page():
-    from threads.reading import laid_out
+    from threads.log.reading import laid_out
 
     chunks = [
         event(n, "command_output", command_id="c1", start=n, end=n, text=f"{n} {'x' * 9000}\n", style="")
@@ -75,7 +75,7 @@ def test_a_long_output_keeps_its_tail_on_the_page():
 
 
 def test_a_socket_says_where_each_part_goes():
-    from threads.rendering import fragment
+    from threads.log.rendering import fragment
 
     assert 'data-into="#lines-c1"' in fragment(
         event(2, "command_output", command_id="c1", start=0, end=1, text="x"), "h"
@@ -85,7 +85,7 @@ def test_a_socket_says_where_each_part_goes():
 
 
 def test_a_kind_nobody_drew_is_still_shown():
-    from threads.rendering import fragment
+    from threads.log.rendering import fragment
 
     assert "deploy done (where staging)" in fragment(event(5, "deploy.done", where="staging"), "h")
 

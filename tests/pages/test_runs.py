@@ -5,9 +5,9 @@ import pytest
 from houses.models import Agent, Bot, Budget, Member
 from houses.tenancy import inside
 from tests.pages.test_rendering import event
+from threads.log.reading import laid_out
+from threads.log.rendering import fragment, with_names
 from threads.models import InboxEntry, Thread
-from threads.reading import laid_out
-from threads.rendering import fragment, with_names
 
 pytestmark = pytest.mark.django_db
 SPENT = {"input": 1000, "output": 200, "cache_read": 0, "cache_write": 0, "usd": 0.02}

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sandboxes.redaction import Redactor
-from threads.style import active_style
+from threads.following.style import active_style
 
 
 def whole(redactor, raw):

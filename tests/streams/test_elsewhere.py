@@ -8,7 +8,7 @@ from streams import outbox
 from streams.client import A_PAGES, streams
 from streams.models import Outbox
 from tests.streams.processes import NODE_ON_DISK, running
-from threads import reading
+from threads.log import reading
 from threads.models import Thread
 
 

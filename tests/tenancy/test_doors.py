@@ -24,8 +24,8 @@ from tests.houses.furniture import furnish, sql
 from tests.tenancy.neighbours import digests
 from tests.tenancy.places import addresses
 from tests.tenancy.words import row_named_by
+from threads.log.rendering import render
 from threads.models import Thread
-from threads.rendering import render
 
 NOWHERE = "n" * 12
 

@@ -15,7 +15,7 @@ from sandboxes import providers
 from sandboxes.models import Environment
 from tests.houses.furniture import sql
 from threads import jobs
-from threads.following import follow
+from threads.following.commands import follow
 from threads.models import Command, Make, Thread
 
 

@@ -248,7 +248,7 @@ def test_one_that_ended_well_before_the_stop_came_is_completed(worker, thread, a
 
 
 def test_stopped_between_the_claim_and_the_start_it_never_starts(worker, thread, ada, bo):
-    from threads.following import follow
+    from threads.following.commands import follow
 
     command = worker.ask(thread, "touch it", by=ada)
     claimed = worker.claim(command)
@@ -370,7 +370,7 @@ def test_after_a_landing_that_nobody_wrote_down_the_next_one_brings_the_rest(
 
 
 def test_two_workers_who_both_think_it_is_theirs_tell_it_once(worker, thread, oak, ada):
-    from threads.following import follow
+    from threads.following.commands import follow
 
     command = worker.ask(thread, LINES, by=ada)
     aside = worker.aside(command)

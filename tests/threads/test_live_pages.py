@@ -29,9 +29,9 @@ from streams.serving.server import StreamServer
 from streams.storage.store import Store
 from streams.wire import OpenDoor
 from tests.services import wait_for
-from threads import live, watching
-from threads.frames import Recent
-from threads.live import GONE, NOT_YOURS, LiveThread
+from threads.log import live, watching
+from threads.log.frames import Recent
+from threads.log.live import GONE, NOT_YOURS, LiveThread
 from threads.models import Thread
 
 SOON = 10  # seconds, on a machine with a lot to do

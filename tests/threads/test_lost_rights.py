@@ -74,9 +74,9 @@ def test_what_runs_is_stopped_and_nothing_of_it_lands(worker, thread, repository
 
 def test_what_ended_just_when_the_right_was_lost_does_not_land(worker, thread, repository, oak, bo, lose):
     """Whoever follows looks every second; the right may be gone before the next look."""
-    from threads.following import _outcome
-    from threads.keeping import keep
-    from threads.starting import start
+    from threads.following.commands import _outcome
+    from threads.following.keeping import keep
+    from threads.following.starting import start
 
     command = worker.claim(worker.ask(thread, "echo done > done.txt", by=bo))
     start(command)
@@ -93,9 +93,9 @@ def test_what_ended_just_when_the_right_was_lost_does_not_land(worker, thread, r
 
 
 def test_what_ended_well_after_its_stop_was_asked_for_does_not_land(worker, thread, repository, oak, bo):
-    from threads.following import _outcome
-    from threads.keeping import keep
-    from threads.starting import start
+    from threads.following.commands import _outcome
+    from threads.following.keeping import keep
+    from threads.following.starting import start
 
     asked = worker.ask(thread, "echo done > done.txt", by=bo)
     command = worker.claim(asked)
@@ -184,7 +184,7 @@ def test_a_running_make_is_ended_with_the_step_that_runs(worker, chain, oak, ada
     jobs.advance(oak.pk, make.pk)
     worker.again(step)
     assert (step.status, step.reason) == ("running", NO_WRITER)  # it will end as that
-    from threads.following import follow
+    from threads.following.commands import follow
 
     follow(claimed)
     worker.again(step)

@@ -10,8 +10,8 @@ from streams import bell
 from streams.bell import hear
 from streams.wire import Caller
 from tests.streams.conftest import free_port
-from threads import watching
-from threads.watching import Hall
+from threads.log import watching
+from threads.log.watching import Hall
 
 
 class Failing(InMemoryChannelLayer):

@@ -13,8 +13,8 @@ from houses.refusals import Forbidden
 from houses.tenancy import inside
 from tests.houses.furniture import sql
 from threads import jobs
+from threads.following.starting import start
 from threads.models import Command
-from threads.starting import start
 
 
 @pytest.fixture

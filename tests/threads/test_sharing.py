@@ -14,8 +14,8 @@ from houses.refusals import Forbidden, Invalid, NotFound
 from houses.tenancy import inside
 from streams.links import read
 from tests.api.conftest import Api
+from threads.log.rendering import render
 from threads.models import Thread
-from threads.rendering import render
 from threads.sharing import NoLinks
 
 KEY = "the key of the streams"

@@ -20,7 +20,7 @@ from streams.door import HouseDoor
 from streams.outbox import open_stream
 from streams.refusals import Refusal
 from threads.door import bits_on
-from threads.live import GONE, NOT_YOURS, LiveThread
+from threads.log.live import GONE, NOT_YOURS, LiveThread
 from threads.models import Thread
 
 
@@ -133,7 +133,7 @@ async def live(told, thread, client_of, monkeypatch):
     """`live(agent)`: a socket of theirs on the thread, in their browser."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(1))  # one thread asks the database, and is asked to let go of it
-    monkeypatch.setattr("threads.watching.LOOK", 0.2)
+    monkeypatch.setattr("threads.log.watching.LOOK", 0.2)
     sockets = URLRouter([path("ws/threads/<str:house>/<str:thread>", LiveThread.as_asgi())])
 
     def opened(agent, where=thread, bearer=""):

@@ -20,7 +20,7 @@ from streams.bell import hear
 from streams.calls import NoSuchStream
 from streams.client import A_PAGES, AsyncStreams, StreamError
 from streams.wire import Caller
-from threads.frames import Frame, Recent
+from threads.log.frames import Frame, Recent
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 200  # events of one frame

@@ -21,15 +21,15 @@ from sandboxes.redaction import Redactor
 from streams.client import Producer, StreamError, streams
 from streams.outbox import is_behind, relay
 from threads.commands import Command
-from threads.driving import Drive
 from threads.events import CommandOutput
 from threads.followed import CANCELLED, COMPLETED, FAILED
-from threads.holding import EVERY, still_mine
-from threads.keeping import keep, keep_run
-from threads.resolving import leave
+from threads.following.driving import Drive
+from threads.following.holding import EVERY, still_mine
+from threads.following.keeping import keep, keep_run
+from threads.following.resolving import leave
+from threads.following.starting import start
+from threads.following.style import active_style
 from threads.rights import NoLongerAllowed
-from threads.starting import start
-from threads.style import active_style
 from threads.witnessing import note_first_output, tell_failure
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import Any
 from django.db.models import Q
 
 from threads.followed import QUEUED, RUNNING
+from threads.log.slots import CALLS, above, begins, card_of
 from threads.models import Spending, Thread, WaitingMessage
-from threads.slots import CALLS, above, begins, card_of
 
 Told = tuple[Any, str, dict[str, Any]]
 

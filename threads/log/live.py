@@ -1,7 +1,7 @@
 """The live thread page: a websocket that is sent what comes after its cursor, as long as whoever opened it may read.
 
 What is sent is read through the one door, rendered and encoded once for everybody in this process who watches the
-thread (`threads.watching`).
+thread (`threads.log.watching`).
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from streams.door import HouseDoor
 from streams.refusals import Refusal
 from streams.wire import Caller
 from threads.door import bits_on
+from threads.log.watching import NOTHING, Hall
 from threads.models import Thread
-from threads.watching import NOTHING, Hall
 
 logger = logging.getLogger(__name__)
 HOLDS = 1.0  # seconds that an answer of the door may be old when something is sent

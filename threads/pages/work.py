@@ -18,7 +18,7 @@ from houses.indoors import PageRequest, agent_of, in_house
 from houses.models import House
 from houses.refusals import Refused
 from streams.client import A_PAGES, StreamError, streams
-from threads.ansi import coloured
+from threads.log.ansi import coloured
 from threads.makes import environment_digests
 from threads.models import Command, Make, Thread
 from threads.plans import spent_before

@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import path, reverse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -21,11 +21,10 @@ from houses.refusals import Invalid
 from houses.rights import right, rights
 from houses.scopes import R, W
 from streams.client import StreamError
-from threads import composing, file_pages, inbox_pages, run_pages, work_pages
-from threads.composing import offered
+from threads.log.reading import Log, around, before
 from threads.models import Command, InboxEntry, Thread
-from threads.reading import Log, around, before
-from threads.work_pages import done
+from threads.pages.composer import offered
+from threads.pages.work import done
 
 logger = logging.getLogger(__name__)
 
@@ -184,37 +183,3 @@ def _waits_on(one: Thread, reader: Agent) -> bool:
 def thread_of(request: HttpRequest, thread_id: str) -> Thread:
     threads = Thread.objects.readable_by(agent_of(request))
     return found(threads, "There is no such thread in this house.", pk=thread_id)
-
-
-HERE = "houses/<str:house_id>/"
-THREAD = HERE + "threads/<str:thread_id>/"
-
-urlpatterns = [
-    path(HERE, house, name="house"),
-    path(HERE + "threads/", threads, name="threads"),
-    path(THREAD, thread, name="thread"),
-    path(THREAD + "composer/", composing.composer, name="thread_composer"),
-    path(THREAD + "completions/", composing.completions, name="thread_completions"),
-    path(THREAD + "tasks/", composing.tasks, name="thread_tasks"),
-    path(THREAD + "tree/", run_pages.tree, name="thread_tree"),
-    path(THREAD + "pin/", thread_pin, name="thread_pin"),
-    path(THREAD + "name/", thread_name, name="thread_name"),
-    path(THREAD + "tags/", thread_tags, name="thread_tags"),
-    path(THREAD + "closed/", thread_closed, name="thread_closed"),
-    path(THREAD + "stop/", thread_stop, name="thread_stop"),
-    path(THREAD + "links/", thread_links, name="thread_links"),
-    path(HERE + "commands/<str:command_id>/", work_pages.command, name="command"),
-    path(HERE + "commands/<str:command_id>/stop/", work_pages.command_stop, name="command_stop"),
-    path(HERE + "runs/<str:run_id>/", run_pages.run, name="run"),
-    path(HERE + "answers/<str:answer_id>/stop/", run_pages.answer_stop, name="answer_stop"),
-    path(HERE + "waiting/<str:message_id>/", run_pages.waiting_message, name="waiting_message"),
-    path(HERE + "inbox/", inbox_pages.inbox, name="inbox"),
-    path(HERE + "inbox/<str:entry_id>/", inbox_pages.entry, name="inbox_entry"),
-    path(HERE + "makes/<str:make_id>/stop/", work_pages.make_stop, name="make_stop"),
-    path(HERE + "make/", work_pages.make, name="make"),
-    path(HERE + "files/<str:repository_id>/", file_pages.tree, name="repository"),
-    path(HERE + "files/<str:repository_id>/tree/<path:path>/", file_pages.tree, name="tree"),
-    path(HERE + "files/<str:repository_id>/file/<path:path>", file_pages.file, name="file"),
-    path(HERE + "made/", file_pages.made, name="made"),
-    path(HERE + "plan/", work_pages.plan, name="plan"),
-]

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from houses.markdown import prose
-from threads.rendering import Piece
-from threads.told_calls import totals
+from threads.log.rendering import Piece
+from threads.log.told_calls import totals
 
 SHOWN = 60_000  # characters of HTML of one command's output on a page; the rest is on the command's own
 GATHERED = {"lines", "fill", "state", "foot", "parts", "text"}

@@ -15,8 +15,8 @@ from houses.scopes import R
 from houses.tenancy import inside
 from streams.bearers import bearers
 from streams.client import Page
+from threads.log.rendering import CHILD, fragment, with_names
 from threads.models import Thread
-from threads.rendering import CHILD, fragment, with_names
 
 NAMES_HOLD = 1.0  # seconds for which somebody is shown the names that they might know when it was asked
 Names = Mapping[str, str]

@@ -16,10 +16,10 @@ from houses.scopes import R, W
 from sandboxes.models import Environment
 from threads.delegating import bot_named
 from threads.followed import RUNNING
+from threads.log.reading import waiting_in
 from threads.models import Thread
-from threads.reading import waiting_in
+from threads.pages.work import done, targets
 from threads.runtimes.adapters import ADAPTERS
-from threads.work_pages import done, targets
 
 RUN = re.compile(r"\$\s+(.+)", re.DOTALL)
 MAKE = re.compile(r"make\s+(\S+)\s*")

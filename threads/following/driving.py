@@ -20,8 +20,8 @@ from streams.events import Event
 from streams.outbox import is_behind, relay
 from threads.agent_events import PiToolCall, PiToolResult, PiUsage
 from threads.commands import Command
-from threads.launching import adapter_of
-from threads.looking import LookAfter
+from threads.following.launching import adapter_of
+from threads.following.looking import LookAfter
 from threads.run_events import SessionStarted
 from threads.runtimes.adapter import Heard as Said
 from threads.runtimes.adapter import Outcome

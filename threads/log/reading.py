@@ -9,11 +9,11 @@ from django.utils.safestring import SafeString, mark_safe
 from houses.agents import Agent
 from streams.calls import NoSuchStream
 from streams.client import A_PAGES, streams
-from threads.beginnings import begun_earlier, told_waiting
-from threads.cards import GATHERED, Card
+from threads.log.beginnings import begun_earlier, told_waiting
+from threads.log.cards import GATHERED, Card
+from threads.log.rendering import Piece, pieces, render, with_names
+from threads.log.slots import begins, card_of
 from threads.models import Thread
-from threads.rendering import Piece, pieces, render, with_names
-from threads.slots import begins, card_of
 
 AT_ONCE = 150  # events of a page
 

@@ -17,9 +17,9 @@ from streams.outbox import announce
 from threads.commands import Command
 from threads.events import CommandStarted
 from threads.followed import LEASE
+from threads.following.launching import adapter_of, bring_session, exec_of
+from threads.following.resolving import place_of
 from threads.handing import Handed, place
-from threads.launching import adapter_of, bring_session, exec_of
-from threads.resolving import place_of
 from threads.rights import NoLongerAllowed
 
 PROGRESS = [

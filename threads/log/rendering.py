@@ -19,9 +19,9 @@ from django.utils.safestring import SafeString, mark_safe
 
 from houses.markdown import prose
 from houses.models import Agent, House
-from threads.ansi import coloured
-from threads.slots import key_of, places
-from threads.told_calls import called_with, totals, written
+from threads.log.ansi import coloured
+from threads.log.slots import key_of, places
+from threads.log.told_calls import called_with, totals, written
 
 logger = logging.getLogger(__name__)
 KEPT = 4096  # rendered events per process

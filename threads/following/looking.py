@@ -13,14 +13,14 @@ from houses.tenancy import inside, need_not_last
 from sandboxes.provider import ProviderError
 from threads.commands import Command
 from threads.followed import FAILED
-from threads.holding import EVERY, still_mine
-from threads.launching import pack_session
+from threads.following.holding import EVERY, still_mine
+from threads.following.launching import pack_session
 from threads.runs import AT_WORK
 from threads.runtimes.adapter import Outcome
 from threads.waiting import WaitingMessage
 
 if TYPE_CHECKING:
-    from threads.driving import Drive
+    from threads.following.driving import Drive
 
 logger = logging.getLogger(__name__)
 SETTLED = 3.0  # seconds after which a worker that follows a run is known to manage

@@ -16,11 +16,11 @@ from houses.refusals import NotFound
 from houses.rights import may
 from houses.scopes import R
 from streams.client import A_PAGES, StreamError, streams
-from threads.forest import forest
+from threads.log.reading import laid_out_for
+from threads.log.slots import card_of
 from threads.models import Answer, Command, Spending, Thread, WaitingMessage
-from threads.reading import laid_out_for
-from threads.slots import card_of
-from threads.work_pages import SPLIT, done, shown
+from threads.pages.forest import forest
+from threads.pages.work import SPLIT, done, shown
 
 MOST_TOLD = 2000  # events of a run on its page
 DIFFED = 40  # files whose changes are shown

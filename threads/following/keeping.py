@@ -14,11 +14,11 @@ from sandboxes.provider import Exit, ProviderError
 from sandboxes.redaction import Redactor
 from streams.events import few
 from threads.commands import Command
-from threads.crediting import MEMORY, Memory, credit
 from threads.followed import CANCELLED, COMPLETED, FAILED
-from threads.landing import hold, land, land_run, title
-from threads.launching import pack_session
-from threads.resolving import leave
+from threads.following.crediting import MEMORY, Memory, credit
+from threads.following.landing import hold, land, land_run, title
+from threads.following.launching import pack_session
+from threads.following.resolving import leave
 from threads.rights import NoLongerAllowed
 from threads.runtimes.adapter import Outcome
 

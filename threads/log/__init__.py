@@ -1,0 +1,1 @@
+"""What a log looks like: events gathered into cards, rendered once for everybody, read backwards and watched live."""
