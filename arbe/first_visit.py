@@ -43,7 +43,9 @@ WELCOME = """Four things to try here, in the box below:
 1. `$ python3 summarise.py data/coffee.csv > report.md` runs a command; everybody sees its output and the new file.
 2. `$ sed -i 's/May,501/May,555/' data/coffee.csv` changes the data (or edit it under *Files*).
 3. Open `report.md` under *Files*: it says what it was made from, that it is stale, and which change made it so.
-4. `make report.md` makes again only what went stale. Nobody wrote a build file: arbe saw what was read and written."""
+4. `make report.md` makes again only what went stale. Nobody wrote a build file: arbe saw what was read and written.
+
+With a model, bots work here, too: *Settings → Agents → New agent*, then `@Name` and what it is to do."""
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ What the operator says in the environment wins; the rest is made here and stays 
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,6 +71,13 @@ def addresses(given: Mapping[str, str], host: str, port: int) -> dict[str, str]:
     }
 
 
+def local_models(given: Mapping[str, str], host: str, told: Mapping[str, str]) -> dict[str, str]:
+    """Whether bots may ask models inside: as given, and else where nobody comes in but from this machine."""
+    names = [host or "everywhere", str(urlsplit(told["ARBE_URL"]).hostname), *told["ARBE_HOSTS"].split(",")]
+    here = "yes" if all(_is_loopback(name.strip()) for name in names if name) else "no"
+    return {"ARBE_LOCAL_MODELS": given.get("ARBE_LOCAL_MODELS") or here}
+
+
 def write(var: Path, values: Mapping[str, str]) -> None:
     """Keep them for commands that are run by hand beside `up`."""
     lines = [f"{name}={value}\n" for name, value in sorted(values.items())]
@@ -83,6 +91,13 @@ def _all_named(given: Mapping[str, str]) -> bool:
             f"{' and '.join(named)} alone say too little: set all of {', '.join(DATABASES)}, or none of them."
         )
     return bool(named)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _keys(var: Path) -> Path:

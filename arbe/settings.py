@@ -27,7 +27,7 @@
 | ARBE_MAIL_FROM | the sender of that mail |
 | ARBE_CLIENT_HEADER | where a proxy says who asks, such as `X-Real-IP`; by default only the connection counts |
 | ARBE_LOCAL_IMPORTS | `yes` (default): operators import repositories from folders of this machine; `no`: nobody |
-| ARBE_LOCAL_MODELS | `yes` (default): bots may ask models on this machine and in its network; `no`: public ones alone |
+| ARBE_LOCAL_MODELS | `yes`: bots may ask models on this machine and its network (default: if `up` answers it alone) |
 | ARBE_LOCAL_TOOLS | `yes` lets the http and mcp tools of houses reach this machine and its network (default: no) |
 | ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
 | ARBE_RUNTIMES | folder of the agents' programs, which `runtimes install` fills (default `runtimes` in ARBE_VAR) |
@@ -71,7 +71,7 @@ SANDBOX_NETWORK = env("ARBE_SANDBOX_NETWORK", "no") == "yes"
 RUNTIMES = Path(env("ARBE_RUNTIMES") or ARBE_VAR / "runtimes").resolve()
 LOCAL_IMPORTS = env("ARBE_LOCAL_IMPORTS", "yes") == "yes"
 LOCAL_TOOLS = env("ARBE_LOCAL_TOOLS") == "yes"
-LOCAL_MODELS = env("ARBE_LOCAL_MODELS", "yes") == "yes"
+LOCAL_MODELS = env("ARBE_LOCAL_MODELS") == "yes"
 RATE_LIMIT = int(env("ARBE_RATE_LIMIT", "1200"))  # requests a minute
 FOLLOWED_AT_ONCE = int(env("ARBE_FOLLOWED_AT_ONCE", "24"))
 RUN_SILENCE = float(env("ARBE_RUN_SILENCE", "1800"))

@@ -105,6 +105,7 @@ class Up:
         """Postgres and Redis, unless others were named; then everything the processes have to be told."""
         given, var, place = self.given, self.place.var, self.place
         told = process_env.keys(given, var) | process_env.addresses(given, place.host, place.port)
+        told |= process_env.local_models(given, place.host, told)
         told["REDIS_URL"] = given.get("REDIS_URL") or self._embed("redis", Redis(var / "redis"), signal.SIGTERM)
         admin = given.get("DATABASE_URL", "")
         if process_env.needs_postgres(given):

@@ -16,6 +16,7 @@ from pygit2.remotes import TransferProgress
 
 from artifacts.bare import EMPTY_TREE, Author, Bare
 from artifacts.tree import snapshot
+from houses.internet import is_public
 from houses.refusals import Refused
 
 SCHEMES = ("https", "http", "ssh", "git")
@@ -127,7 +128,7 @@ def _refuse_if_inside(address: str) -> None:
         raise CannotImport("That is an odd address; give it as https://host/path.")
     for *_, (host, *_rest) in socket.getaddrinfo(found[1].strip("[]"), None, type=socket.SOCK_STREAM):
         place = ip_address(str(host).partition("%")[0])
-        if not place.is_global or place.is_multicast:
+        if not is_public(place):
             raise CannotImport(
                 "That address is not on the public internet; only an operator of this installation imports from inside."
             )

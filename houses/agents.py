@@ -14,6 +14,7 @@ from django.db.models.functions import Lower, Now
 
 from houses.audit import Audited
 from houses.refusals import Invalid
+from houses.tenancy import current_house
 from houses.texts import one_line
 
 HUMAN, BOT = "human", "bot"
@@ -22,6 +23,14 @@ RUNTIMES = ("pi", "claude-code", "codex", "chat")
 
 class Agents(BaseUserManager["Agent"]):
     """Who can act."""
+
+    def here(self) -> "models.QuerySet[Agent]":
+        """The members of the house we are inside of."""
+        return self.filter(memberships__house_id=current_house())
+
+    def bots(self) -> "models.QuerySet[Agent]":
+        """Of those the bots, also those who were shut out of this installation."""
+        return self.here().filter(kind=BOT)
 
     def create_human(self, name: str, email: str | None = None, password: str | None = None, **extra: Any) -> "Agent":
         """A person. Without a password they come in by a sign-in link."""

@@ -1,7 +1,6 @@
 """How much a run, a bot or a whole house may spend on models."""
 
 from decimal import Decimal
-from typing import Self
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -27,9 +26,6 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
     def of(self, agent: Agent | None) -> "Budget | None":
         """That of a bot; without one, that of the house."""
         return self.filter(agent=agent).first()
-
-    def of_bots(self) -> Self:
-        return self.exclude(agent=None)
 
     @transaction.atomic
     def limit(
@@ -100,10 +96,6 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return str(self.agent) if self.agent_id else "the house"
-
-    @property
-    def is_limited(self) -> bool:
-        return any(getattr(self, name) is not None for name in LIMITS)
 
     def lift(self, *, by: Agent) -> None:
         """No limits of its own from now on."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from houses.agents import Agent
 from houses.rights import Right, beyond, by_role, held, here, right, rights
-from houses.scopes import NONE, R, Scope, kind_of
+from houses.scopes import NONE, R, Scope, W, kind_of
 from houses.tenancy import current_house
 
 Names = Mapping[object, str]
@@ -35,6 +35,8 @@ def explain(agent: Agent, bit: str, scope: Scope, *, to: Agent | None = None) ->
         return f"no: the token that asks may only {agent.cap or 'nothing'}."
     if one.role and beyond(agent, kind_of(scope), [scope.pk]):
         return "no: the token that asks is that of a run, which reaches its own thread and what is below it."
+    if one.role and bit == W and agent.within and not kind_of(scope).parent:
+        return "no: the token that asks is that of a run, which writes in its own thread and what is below it alone."
     answer = "yes" if bit in one.bits else "no"
     return f"{answer}: {_origin(agent, scope, one, _named(scope, [one], to))}"
 

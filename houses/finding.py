@@ -6,8 +6,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 
 from houses.agents import Agent
-from houses.refusals import NotFound
-from houses.tenancy import current_house
+from houses.refusals import Invalid, NotFound
 
 Row = TypeVar("Row", bound=Model)
 
@@ -22,5 +21,16 @@ def found(rows: QuerySet[Row], sentence: str | None = None, **which: Any) -> Row
 
 def member_named(agent_id: UUID | str) -> Agent:
     """Somebody of the house we are inside of. Whoever is elsewhere is not there, as if they did not exist."""
-    here = Agent.objects.filter(memberships__house_id=current_house())
-    return found(here, "Nobody of that id is in this house.", pk=agent_id)
+    return found(Agent.objects.here(), "Nobody of that id is in this house.", pk=agent_id)
+
+
+def agent_named(word: str, nobody: str = "") -> Agent:
+    """Who in this house has that name, or that id. Raises `NotFound`, and `Invalid` where a name is not one agent's."""
+    wanted = word.strip().removeprefix("@").casefold()
+    here = Agent.objects.here().filter(is_active=True)
+    found = [agent for agent in here if wanted in (str(agent.pk), (agent.name or "").casefold())]
+    if not found:
+        raise NotFound(nobody or f"Nobody called {word!r} is in this house.")
+    if len(found) > 1:
+        raise Invalid(f"{len(found)} agents of this house are called {word!r}; say which by its id.")
+    return found[0]

@@ -211,7 +211,7 @@ class Memory(models.Model):
 
 def _require_at_home(by: Agent) -> None:
     if by.within:
-        raise Forbidden("The token of a run keeps and changes what the house remembers, and nobody's own memories.")
+        raise Forbidden("The token of a run keeps and changes no memories.")
 
 
 def _checked(

@@ -5,44 +5,41 @@ where its operator says so (ARBE_LOCAL_MODELS), and otherwise an address is http
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
+from houses.internet import Address, is_closed, is_public, meant
 from houses.refusals import Forbidden, Invalid
 from houses.texts import text_of
 
-Address = IPv4Address | IPv6Address
 LOCAL = re.compile(r"(?:.*\.)?(?:localhost|local|lan|internal|home\.arpa)|[^.]+")  # names of a network of one's own
 
 
 def model_address(given: str) -> str:
-    """A URL up to what the API adds to it, or nothing. Raises `Invalid`, `Forbidden`."""
+    """A URL up to what the API adds to it, or nothing. Raises `Invalid`, `Forbidden`.
+
+    What a name leads to is asked by whoever connects.
+    """
     url = text_of(given, "address", 2000).rstrip("/")
     if not url:
         return ""
     parts = _parts(url)
     host = parts.hostname or ""
     literal = _literal(host)
-    if literal is not None and (literal.is_link_local or literal.is_multicast or literal.is_unspecified):
+    if literal is not None and is_closed(literal):
         raise Invalid("address: nobody provides models there.")
-    inside = not _is_outside(literal) if literal is not None else bool(LOCAL.fullmatch(host))
+    inside = not is_public(literal) if literal is not None else bool(LOCAL.fullmatch(host))
     if inside and not settings.LOCAL_MODELS:
         raise Forbidden(
             "address: this installation asks models on the public internet alone; "
             "its operator can allow those of its own network (ARBE_LOCAL_MODELS)."
         )
-    if parts.scheme == "http" and not inside:
+    is_far = not inside or (literal is not None and is_public(meant(literal)))
+    if parts.scheme == "http" and is_far:
         raise Invalid("address: over http everybody on the way reads the key; this is https beyond one's own network.")
     return url
-
-
-def _is_outside(address: Address) -> bool:
-    """Whether this is a place on the public internet. What a name leads to is asked by whoever connects."""
-    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    address = inner or address
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _parts(url: str) -> SplitResult:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -155,7 +155,19 @@ class Member(models.Model):
         if by.pk != self.agent_id and role == OWNER:
             require_owner(by)
         with self._keeping_an_owner():
-            Member.objects.filter(agent_id=self.agent_id).delete()
+            self._go()
+
+    def _go(self) -> None:
+        try:
+            with transaction.atomic():
+                Member.objects.filter(agent_id=self.agent_id).delete()
+        except IntegrityError as error:
+            if "a_driving_bot_is_a_member" not in str(error):
+                raise
+            raise Forbidden(
+                f"{self.agent} drives threads of this house, and they name it for good. Shut it out instead: grant it "
+                "nothing on the house, and revoke its tokens."
+            ) from error
 
     @contextmanager
     def _keeping_an_owner(self, unless: bool = False) -> Iterator[None]:

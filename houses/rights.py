@@ -3,7 +3,7 @@
 The nearest scope with an explicit grant decides, `none` included: the thing itself, then what is above it, then the
 house. Without any, the role in the house does: owners have rwx; members have rw, and x on tools. Whoever is not in the
 house, or was shut out of this installation, has nothing. A token can have fewer bits than its agent, never more; and
-for that of a run there are no threads but its own and those below.
+for that of a run there are no threads but its own and those below, and nothing to write in but those.
 
 Every question here is about the house we are inside of. It costs one query for an agent who was granted nothing
 anywhere, and two otherwise, however many scopes are asked about.
@@ -194,7 +194,12 @@ def capped(agent: Agent, bits: str) -> str:
 
 
 def _let_through(agent: Agent, bits: str, kind: Kind) -> str:
-    """As far as its credential goes; and the agent of a run, whose token has no x, calls the tools that it has x on."""
+    """As far as its credential goes. That of a run writes in its threads alone: what it reads may have talked it over.
+
+    And the agent of a bot's run, whose token has no x, calls the tools that it has x on.
+    """
+    if agent.within and not kind.parent:
+        bits = bits.replace(W, "")
     return "".join(bit for bit in bits if bit in agent.cap or (agent.calls and bit == X and kind.word == "tool"))
 
 

@@ -43,6 +43,8 @@ class Request:
         onward = "/" + parts[3] if len(parts) > 3 else ""
         if ".." in onward.lower().replace("%2e", ".").replace("%5c", "/").replace("%2f", "/").split("/"):
             raise Bad(400, "A path may not lead back.")
+        if door["only"] and f"{self.method} {onward}" not in door["only"]:
+            raise Bad(403, f"Through this door goes {', '.join(door['only'])}, and nothing else.")
         return door, onward + mark + query
 
     def rewritten(self, door: dict[str, Any], path: str) -> bytes:

@@ -84,6 +84,7 @@ class Door:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets are in here
     drops: tuple[str, ...] = ()  # headers of the command's own that do not pass
     public: bool = False  # leads nowhere but to the public internet, whatever its name turns out to mean
+    only: tuple[str, ...] = ()  # what may be asked there, as `POST /path`; of a door that says nothing, anything
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", self.prefix):
@@ -113,6 +114,7 @@ class Door:
             "headers": dict(self.headers),
             "drops": list(self.drops),
             "public": self.public,
+            "only": list(self.only),
         }
 
     def _nowhere(self) -> ProviderError:

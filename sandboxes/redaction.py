@@ -7,10 +7,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, quote_plus
+
+T = TypeVar("T")
 
 SHORTEST = 4  # replacing anything shorter would tell more than it hides
 SHORTEST_INSIDE = 8  # a piece of base64, cut loose from what is around it
+CUT = "…"  # what texts end with that were cut
 SAMPLE = 512
 ESCAPE_BEGUN = re.compile(rb"\x1b(?:\[[0-9;:?]{0,30})?\Z")
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r\b\x1b\f\a"))
@@ -62,11 +66,45 @@ class Redactor:
             return consumed, f"[binary output, {consumed} bytes, not shown]\n", dict(hits)
         return consumed, "".join(pieces), dict(hits)
 
+    def clean(self, value: T) -> tuple[T, dict[str, int]]:
+        """A value as JSON has them without secrets, in the names of its fields as well, and how often each was there.
+
+        Nothing follows; it is also without what no column keeps.
+        """
+        hits: Counter[str] = Counter()
+        return cast(T, self._clean(value, hits)), dict(hits)
+
     def hide(self, raw: bytes) -> bytes:
         """A whole file, text or not, without the secrets' values; the rest of it is as it was."""
         if self._any is None:
             return raw
         return self._any.sub(lambda found: self._marks[self._names[found.group()]].encode(), raw)
+
+    def _clean(self, value: Any, hits: Counter[str]) -> Any:
+        if isinstance(value, str):
+            return self._clean_text(value, hits)
+        if isinstance(value, dict):
+            return {self._clean(name, hits): self._clean(one, hits) for name, one in value.items()}
+        return [self._clean(one, hits) for one in value] if isinstance(value, list) else value
+
+    def _clean_text(self, value: str, hits: Counter[str]) -> str:
+        raw = value.encode(errors="replace")
+        _, text, found = self.split(raw, final=True)
+        hits.update(found)
+        clean = text if found else _text(raw.replace(b"\0", b""))
+        return self._without_half(clean, hits) if clean.endswith(CUT) else clean
+
+    def _without_half(self, text: str, hits: Counter[str]) -> str:
+        """Where a secret was cut together with its text, its beginning goes too."""
+        raw = text.removesuffix(CUT).encode()
+        for place in range(max(0, len(raw) - self._longest + 1), len(raw) - SHORTEST_INSIDE + 1):
+            half = raw[place:]
+            form = next((form for form in self._by_first.get(half[0], ()) if form.startswith(half)), None)
+            if form is not None:
+                name = self._names[form]
+                hits[name] += 1
+                return _text(raw[:place]) + self._marks[name] + CUT
+        return text
 
     def _held(self, clean: bytes) -> list[int]:
         """Where something begins that could yet become a secret, or a longer one."""

@@ -9,10 +9,10 @@ import json
 import select
 import socket
 from functools import cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from threading import Semaphore
 
-from sandboxes import heads
+from sandboxes import heads, internet
 
 TYPE_CHECKING = False  # see warden.py
 if TYPE_CHECKING:
@@ -143,13 +143,19 @@ class Exchange:
         return sent(self.client, self.telling)
 
     def _wait(self) -> None:
+        for side, happened in self.awaited().poll():
+            if side == self.client.fileno() and happened & (select.POLLERR | select.POLLHUP):
+                raise ConnectionAbortedError  # it has gone, and was not read
+
+    def awaited(self) -> select.poll:
+        """Whatever would bring this exchange on. Of a side that it waits for nothing of, only a caller's going does."""
         poll = select.poll()
         ready = select.POLLIN if len(self.asking) < BLOCK else 0
         poll.register(self.client, ready | (select.POLLOUT if self.telling else 0))
-        if not self.ended:
-            ready = select.POLLIN if len(self.telling) < BLOCK else 0
+        ready = select.POLLIN if len(self.telling) < BLOCK else 0
+        if not self.ended and (ready or self.asking):
             poll.register(self.upstream, ready | (select.POLLOUT if self.asking else 0))
-        poll.poll()
+        return poll
 
 
 def received(side: socket.socket) -> bytes | None:
@@ -217,12 +223,8 @@ def called(door: Door) -> socket.socket:
 
 def allowed(address: str, public: bool) -> bool:
     """What a name leads to can change after the name was looked at, so it is looked at here."""
-    found = ip_address(address)
-    inner = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    found = inner or found
-    if found.is_link_local or found.is_multicast or found.is_unspecified:
-        return False  # where a cloud tells its machines their keys, among others
-    return not public or (found.is_global and not found.is_reserved)
+    found = ip_address(address.partition("%")[0])
+    return internet.is_public(found) if public else not internet.is_closed(found)
 
 
 @cache

@@ -82,6 +82,7 @@ def var(settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for what lasts, for this test alone."""
     folder = Path(tempfile.mkdtemp(prefix="arbe-var-"))
     settings.ARBE_VAR = folder
+    settings.LOCAL_MODELS = True  # where the models of tests are
     settings.RATE_LIMIT = 0  # tests ask more often than anybody does; those of the limits set their own
     caches["default"].key_prefix = folder.name  # what was tried too often in one test is nothing to the next
     yield folder

@@ -1,6 +1,7 @@
 """What a bot of a chat thread answers, in process: asked by a mention, or always."""
 
 from collections.abc import Iterable
+from copy import copy
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -13,27 +14,43 @@ from houses.agents import BOT, Agent
 from houses.bots import ALWAYS, Bot, NotReady
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
-from houses.places import House, Member
+from houses.places import House
 from houses.refusals import Refused
 from houses.rights import held, require
 from houses.scopes import R, W
+from houses.tools import DELEGATE_TASK
 from streams.outbox import announce
-from threads.followed import CANCELLED, FAILED, LEASE, QUEUED, RUNNING, STATUSES, Followed, FollowedQuerySet
+from threads.followed import CANCELLED, FAILED, QUEUED, RUNNING, STATUSES, Followed, FollowedQuerySet
 from threads.mentions import mentioned
+from threads.placing import answer_place
 from threads.queues import ring_answer
+from threads.rights import require_work
 from threads.run_events import AnswerBegun, AnswerFinished
 from threads.thread import Thread
 
 IN_PROCESS = "chat"  # the runtime of bots that answer; the others are handed tasks
 MOST_IN_A_ROW = 4  # bots that answer bots
 LONGEST = 200_000  # characters of an answer
+BEHIND = "behind"  # in its recipe: whom it is for
 
 
 class AnswerQuerySet(FollowedQuerySet["Answer"]):
     """The house's answers."""
 
-    def ask(self, thread: Thread, text: str, *, by: Agent, depth: int | None = None, about: str = "") -> None:
-        """Somebody said that: bots that are called answer, people find it in their inbox. In the same transaction."""
+    def ask(
+        self,
+        thread: Thread,
+        text: str,
+        *,
+        by: Agent,
+        depth: int | None = None,
+        about: str = "",
+        behind: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        """Somebody said that: bots that are called answer, people find it in their inbox. In the same transaction.
+
+        Where a bot says it in its answer, whoever that was for is still `behind` it.
+        """
         thread.inbox_entries.mention(text, thread, about=about or uuid4().hex, by=by)
         called = _called(thread, text, by)
         if not called:
@@ -41,7 +58,7 @@ class AnswerQuerySet(FollowedQuerySet["Answer"]):
         depth = self._depth(thread, by) if depth is None else depth
         for bot, settings in called:
             answer = Answer(house_id=thread.house_id, thread=thread, agent=bot, asked_by=by, text=text, depth=depth)
-            answer.begin(settings)
+            answer.begin(settings, [standing_of(by), *behind])
 
     @transaction.atomic
     def claim(self, answer_id: str) -> "Answer | None":
@@ -63,11 +80,6 @@ class AnswerQuerySet(FollowedQuerySet["Answer"]):
         """What the same bot has to answer in the same thread before that."""
         same = self.unfinished().filter(thread=answer.thread_id, agent=answer.agent_id)
         return same.filter(created_at__lt=answer.created_at)
-
-    def end(self, *, by: Agent) -> None:
-        """Stop all of these that are not over, for somebody who was asked before whether they may."""
-        for answer in list(self.unfinished().select_for_update().order_by("pk")):
-            answer.end(by=by)
 
     def _depth(self, thread: Thread, by: Agent) -> int:
         """How often in a row bots have spoken to bots."""
@@ -115,24 +127,33 @@ class Answer(Followed):
     def __str__(self) -> str:
         return self.text.partition("\n")[0][:80]
 
-    def begin(self, settings: Bot | None) -> None:
+    def begin(self, settings: Bot | None, behind: list[dict[str, Any]]) -> None:
         """The bot is to answer; one that cannot says why at once, and one that does tasks is handed a task."""
+        self.recipe = {BEHIND: behind, "above": answer_place(self.thread_id, self.asked_by).above}
         try:
             with transaction.atomic():
                 if self.depth > MOST_IN_A_ROW:
                     raise TooManyInARow
                 if self.agent.runtime != IN_PROCESS:
+                    for one in self.askers():
+                        require_work(one, self.thread, DELEGATE_TASK)
                     self.thread.delegate(self.text, bot=self.agent, by=self.asked_by)
                     return
-                self.recipe = able(settings, self.agent).frozen()
+                self.recipe |= able(settings, self.agent).frozen()
                 self.save(force_insert=True)
         except Refused as refused:
-            self.recipe = settings.frozen() if settings else {}
+            self.recipe |= settings.frozen() if settings else {}
             self.save(force_insert=True)
             self.tell_begun()
             self.finish(FAILED, code=refused.code, reason=refused.detail)
         else:
             transaction.on_commit(partial(ring_answer, self.house_id, self.pk))
+
+    def askers(self) -> list[Agent]:
+        """Whom it is for, with as much as they came in with: who asked the bot, and whoever had asked that one."""
+        behind = self.recipe.get(BEHIND) or [standing_of(self.asked_by)]
+        known = {str(agent.pk): agent for agent in Agent.objects.filter(pk__in=[one["agent"] for one in behind])}
+        return [_standing_as(one, known[one["agent"]]) for one in behind]
 
     def stop(self, *, by: Agent) -> None:
         """End it; what it said until then stays. One that has not begun never will."""
@@ -175,7 +196,7 @@ class Answer(Followed):
 
     def still_mine(self) -> bool:
         """Renew the lease; False for whoever lost it."""
-        return self.note(leased_until=timezone.now() + LEASE)
+        return self.renew()
 
     def tell_begun(self) -> None:
         """From here on the page shows that it is at work."""
@@ -225,6 +246,17 @@ class TooManyInARow(Refused):
         )
 
 
+def standing_of(agent: Agent) -> dict[str, Any]:
+    """Who it is, and what the credential lets through that they came in with."""
+    return {"agent": str(agent.pk), "cap": agent.cap, "within": agent.within, "calls": agent.calls}
+
+
+def _standing_as(standing: dict[str, Any], agent: Agent) -> Agent:
+    agent = copy(agent)
+    agent.cap, agent.within, agent.calls = standing["cap"], standing["within"], standing["calls"]
+    return agent
+
+
 def able(settings: Bot | None, bot: Agent) -> Bot:
     """How the bot thinks, if it can. Raises `Refused` with what to do."""
     if settings is None:
@@ -235,7 +267,7 @@ def able(settings: Bot | None, bot: Agent) -> Bot:
 
 def _called(thread: Thread, text: str, by: Agent) -> list[tuple[Agent, Bot | None]]:
     """The bots that this is for, of those that may read and write in the thread, each with how it thinks."""
-    bots = Agent.objects.filter(kind=BOT, is_active=True, pk__in=Member.objects.values("agent_id")).exclude(pk=by.pk)
+    bots = Agent.objects.bots().filter(is_active=True).exclude(pk=by.pk)
     by_id = {bot.pk: bot for bot in bots}
     if not by_id:
         return []

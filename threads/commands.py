@@ -167,8 +167,9 @@ class Command(Run, Poured):
         self.refresh_from_db()
 
     def require_still(self) -> None:
-        """Refuse to go on for somebody who lost what it took. A step of a make goes on by the right to make."""
-        require_still(self.agent, self.thread, MAKE if self.make_id else DELEGATE_TASK if self.is_run else RUN_COMMAND)
+        """Refuse to go on for whoever lost what it took, or by a bot that did. A step goes on by the right to make."""
+        tool = MAKE if self.make_id else DELEGATE_TASK if self.is_run else RUN_COMMAND
+        require_still(self.agent, self.thread, tool, bot=self.bot)
 
     def end_process(self) -> None:
         """End what runs on its machine, if it was started. Call it outside of any transaction."""

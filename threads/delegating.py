@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from django.db import models, transaction
+from django.db import transaction
 
 from houses.agents import HUMAN, Agent
 from houses.bots import SPEAKS, Bot, NotReady
+from houses.finding import agent_named
 from houses.places import Member
-from houses.refusals import Forbidden, Invalid, NotFound, Refused
-from houses.rights import require
-from houses.scopes import R, W
+from houses.refusals import Forbidden, Invalid
 from houses.tools import DELEGATE_TASK
 from sandboxes.models import Environment, Sandbox
 from sandboxes.runtimes import installed
 from streams.outbox import announce
 from threads.conversation import checked_text
 from threads.events import Message
+from threads.placing import task_place
 from threads.queues import ring_command
 from threads.rights import require_work
 from threads.run_events import MessageWaiting, RunQueued
@@ -30,22 +31,13 @@ if TYPE_CHECKING:
     from threads.thread import Thread
     from threads.waiting import WaitingMessage
 
-MOST_DEPTH = 3  # how often a task may be handed on
-MOST_AT_ONCE, MOST_BELOW_A_RUN = 50, 8  # tasks of one thread that have not come to rest
-
-
-class TooManyTasks(Refused):
-    """Tasks that hand on tasks without end."""
-
-    code = "too_many_tasks"
-    status = 429
-
 
 class Delegating(Working):
     """A thread from which work is handed on; and, where a bot drives it, one in which it is done."""
 
     agent: Any
     agent_id: Any
+    parent_thread_id: Any
     waiting: Any
     inbox_entries: Any
 
@@ -71,7 +63,8 @@ class Delegating(Working):
         text = checked_text(text, "A task")
         here = self._locked()
         here.require_open()
-        depth, run = self._require_room()
+        place = task_place(self.pk, by)
+        place.require_room()
         if sandbox is not None:
             environment = Environment.objects.get(pk=sandbox.environment_id)
         child: Thread = type(self).objects.begin_in(  # type: ignore[attr-defined]  # this is a trait of threads
@@ -83,7 +76,7 @@ class Delegating(Working):
             bot=_able(bot),
             sandbox=sandbox,
         )
-        child.start_run(text, by=by, depth=depth, above=above or run)
+        child.start_run(text, by=by, depth=place.depth, above=above or place.above)
         self._touch()
         return child
 
@@ -107,8 +100,8 @@ class Delegating(Working):
         prompt = "\n\n".join([*(one.text for one in left), *([text] if text else [])])
         environment = self.resolve_environment()
         environment.wanted_secrets()  # a missing one that is required is refused before anything has started
-        if by.is_bot and before:  # the run that handed it on speaks again; what people ask for is not that one's
-            above = above or before.above
+        if depth is None:
+            depth, above = self._next_place(before, by)
         run: Command = self.commands.create(
             house_id=self.house_id,
             agent=by,
@@ -118,7 +111,7 @@ class Delegating(Working):
             make=make,
             step=step,
             targets=targets or [],
-            depth=(before.depth if before else 0) if depth is None else depth,
+            depth=depth,
             session=before.session_for_the_next() if before else {},
             recipe={**recipe, "prompt": prompt, "environment": environment.pk, "above": above},
         )
@@ -144,40 +137,33 @@ class Delegating(Working):
         self._touch()
 
     def hear(self, text: str, *, by: Agent, waits: bool = False) -> None:
-        """Somebody says something to the bot that drives this: it steers the run, waits, or begins the next run."""
+        """Somebody says something to the bot that drives this: it steers the run, waits, or begins the next run.
+
+        People who are mentioned find that in their inbox; bots are not called where one drives.
+        """
+        require_work(by, self, DELEGATE_TASK)
         self.inbox_entries.answered(self, by=by)
+        self.inbox_entries.mention(text, self, about=uuid4().hex, by=by)
         if self.commands.filter(bot__isnull=False).unfinished().exists():
             message = self.waiting.create(house_id=self.house_id, agent=by, text=text, steers=not waits)
             announce(self, MessageWaiting(message_id=message.pk, text=text, steers=not waits), by=by)
             self._touch()
             return
-        require_work(by, self, DELEGATE_TASK)
-        left = list(self.waiting.still_waiting().select_for_update())
-        self.start_run(text, by=by, left=left)
+        self.start_run(text, by=by, left=self.waiting.to_begin_with(self.pk))
 
-    def _require_room(self) -> tuple[int, str]:
-        """How deep a task of this thread is, and below which run. Refuses tasks without end."""
-        run = self.commands.filter(bot__isnull=False).unfinished().first() if self.agent_id else None
-        depth = run.depth + 1 if run is not None else 0
-        if depth > MOST_DEPTH:
-            raise TooManyTasks(f"This task was handed on {MOST_DEPTH} times already; do it here.")
-        most = MOST_BELOW_A_RUN if self.agent_id else MOST_AT_ONCE
-        busy = self.commands.model.objects.runs().unfinished().filter(thread__parent_thread_id=self.pk)
-        if busy.count() >= most:
-            raise TooManyTasks(f"{most} tasks of this thread are at work already; wait until one has come to rest.")
-        return depth, run.pk if run is not None else ""
+    def _next_place(self, before: "Command | None", by: Agent) -> tuple[int, str]:
+        """How deep the next run is, and below which: a bot hands on from above; what people ask for is no run's."""
+        if by.is_bot and self.parent_thread_id:
+            place = task_place(self.parent_thread_id, by)
+            if place.above:
+                return place.depth, place.above
+        depth = before.depth if before else 0
+        return depth, before.above if before and by.is_bot else ""
 
 
 def bot_named(word: str) -> Agent:
     """The bot of this house with that name or id. Raises `NotFound`, `Invalid`."""
-    members = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True)
-    wanted = word.strip().removeprefix("@").lower()
-    found = [agent for agent in members if wanted in (str(agent.pk), (agent.name or "").lower())]
-    if not found:
-        raise NotFound(f"There is no bot {word!r} in this house; see Settings → Agents.")
-    if len(found) > 1:
-        raise Invalid(f"{len(found)} agents of this house are called {word!r}; say which by its id.")
-    return found[0]
+    return agent_named(word, f"There is no bot {word!r} in this house; see Settings → Agents.")
 
 
 def frozen(bot: Agent) -> dict[str, Any]:
@@ -215,12 +201,3 @@ def _able(bot: Agent) -> Agent:
 def _title(text: str) -> str:
     line = next(line for line in text.splitlines() if line.strip())
     return line.strip()[:80]
-
-
-def require_readable(by: Agent, sandbox: Sandbox, threads: "models.QuerySet[Thread]") -> None:
-    """Refuse to hand over a machine that no thread has which they may write in: who works there reads its files."""
-    for thread in threads.filter(sandbox=sandbox):
-        require(by, R, thread)
-        require(by, W, thread)
-        return
-    raise NotFound("There is no such machine at work in this house.")

@@ -3,6 +3,7 @@
 Traits of commands, of runs, and of what bots answer.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
@@ -59,6 +60,7 @@ class Followed(models.Model):
     leased_until: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
     rung_at: "models.DateTimeField[datetime | None, datetime | None]" = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0, db_default=0)  # how many workers began to follow it
+    looked_at = 0.0  # by the clock of this process: when its follower was last known to get on
 
     class Meta:
         abstract = True
@@ -78,10 +80,23 @@ class Followed(models.Model):
             return 0.0
         return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
-    def renew(self, lease: timedelta = LEASE) -> bool:
-        """Still following; False if somebody stopped it or it is over."""
-        mine = type(self)._default_manager.filter(pk=self.pk, status=RUNNING)
-        return bool(mine.update(leased_until=timezone.now() + lease))
+    @property
+    def mine(self) -> "models.QuerySet[Any]":
+        """The row, for its follower: nothing once it is over, or another worker has begun to follow it."""
+        return type(self)._default_manager.filter(pk=self.pk, status=RUNNING, attempts=self.attempts)
+
+    def renew(self) -> bool:
+        """Still following, and getting on; False if another worker took over, or it is over."""
+        self.looked_at = time.monotonic()
+        return self.prolong()
+
+    def prolong(self) -> bool:
+        """Still following, whether or not that gets on."""
+        return bool(self.mine.update(leased_until=timezone.now() + LEASE))
+
+    def uncount(self) -> None:
+        """This attempt counts for nothing: what it lacked was nothing that it can do about."""
+        self.mine.update(attempts=F("attempts") - 1)
 
 
 class Poured(models.Model):

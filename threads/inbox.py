@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from houses.agents import HUMAN, Agent
 from houses.constraints import HouseOwned, SameHouse
 from houses.ids import ShortIdField
-from houses.places import House, Member
+from houses.places import House
 from houses.refusals import NotFound
 from houses.rights import held, rights
 from houses.scopes import R
@@ -50,6 +50,14 @@ class InboxQuerySet(models.QuerySet["InboxEntry"]):
         if by is not None:  # who asks does not answer that
             open_here = open_here.exclude(by=by)
         return open_here.update(done_at=Now())
+
+    def asking(self, question: str) -> Self:
+        """Those that say just that."""
+        return self.filter(text=question[:LONGEST])
+
+    def ask_instead(self, question: str) -> int:
+        """These open questions say that now, and are to be read again."""
+        return self.update(text=question[:LONGEST], read_at=None)
 
     def seen(self, thread: Thread, *, by: Agent) -> None:
         """They look at that thread now: what is in their inbox about it is read."""
@@ -134,10 +142,6 @@ class InboxEntry(models.Model):
         return f"{self.kind}: {self.text[:60]}"
 
     @property
-    def is_read(self) -> bool:
-        return self.read_at is not None
-
-    @property
     def is_done(self) -> bool:
         return self.done_at is not None
 
@@ -170,7 +174,7 @@ class InboxEntry(models.Model):
 
 def _people(thread: Thread, text: str, by: Agent) -> list[Agent]:
     """Whom the text names; of those, whoever may read the thread."""
-    members = Agent.objects.filter(kind=HUMAN, is_active=True, pk__in=Member.objects.values("agent_id"))
+    members = Agent.objects.here().filter(kind=HUMAN, is_active=True)
     if "@" not in text:
         return []
     named: dict[str, list[Agent]] = {}

@@ -20,7 +20,7 @@ WITH RECURSIVE chain (run, bot, above, depth) AS (
     SELECT chain.above, upper.bot, upper.above, chain.depth + 1 FROM chain JOIN LATERAL (
         SELECT bot_id AS bot, recipe->>'above' AS above FROM commands WHERE id = chain.above
         UNION ALL
-        SELECT agent_id, '' FROM answers WHERE id = chain.above
+        SELECT agent_id, recipe->>'above' FROM answers WHERE id = chain.above
     ) upper ON true WHERE chain.depth < 20
 )
 SELECT chain.run, chain.bot, chain.depth, agents.name, budgets.agent_id IS NULL,

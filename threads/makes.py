@@ -4,6 +4,7 @@ A make holds no process and no lock while its steps run: whenever one rests, `ad
 inputs came out the same is never started (early cut-off), and independent steps run at once.
 """
 
+from functools import partial
 from typing import Self
 
 from django.db import models, transaction
@@ -29,6 +30,7 @@ from streams.outbox import announce
 from threads.commands import Command
 from threads.events import MakeFinished, MakePlanned
 from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING
+from threads.leaving import leave
 from threads.plans import described
 from threads.queues import ring_make
 from threads.rights import NoLongerAllowed, require_still
@@ -134,7 +136,7 @@ class Make(models.Model):
         try:
             require_still(make.agent, make.thread, MAKE)
         except NoLongerAllowed as lost:
-            make._give_up(lost.detail)
+            make.end(reason=lost.detail)
             return
         commands = list(make.commands.all())
         busy = [command for command in commands if not command.is_over]
@@ -160,18 +162,13 @@ class Make(models.Model):
         self.end(by=by)
 
     @transaction.atomic
-    def end(self, *, by: Agent) -> None:
-        """Stop it, for somebody who was asked before whether they may."""
+    def end(self, *, by: Agent | None = None, reason: str = "") -> None:
+        """Stop it, for somebody who was asked before whether they may; or for a reason, because nobody may want it."""
         make = Make.objects.select_for_update(no_key=True).get(pk=self.pk)
         if make.status == RUNNING:
-            make._end_steps(by=by)
-            make._finish(CANCELLED, f"Stopped by {by}.", by=by)
+            make._end_steps(by=by, reason=reason)
+            make._finish(CANCELLED, reason or f"Stopped by {by}.", by=by)
         self.refresh_from_db()
-
-    def _give_up(self, reason: str) -> None:
-        """Whoever asked for it may not have it any more."""
-        self._end_steps(reason=reason)
-        self._finish(CANCELLED, reason)
 
     def _end_steps(self, *, by: Agent | None = None, reason: str = "") -> None:
         """The rows of all are locked before anything is told: whoever writes down a rest does it in that order."""
@@ -214,10 +211,8 @@ class Make(models.Model):
         for child in self.thread.children.filter(commands__make=self, agent=None).distinct():
             child.shut(by=self.agent)
         # A step lets its own machine go; these are what a worker that died just then left behind.
-        rested = self.commands.over().filter(sandbox__status=LIVE)
-        for command in rested.select_related("sandbox"):
-            if command.sandbox is not None:
-                transaction.on_commit(command.sandbox.destroy)
+        for command in self.commands.over().filter(sandbox__status=LIVE).select_related("sandbox"):
+            transaction.on_commit(partial(leave, command))
 
 
 def _why(command: Command) -> str:

@@ -2,7 +2,7 @@
 
 from houses.agents import Agent
 from houses.refusals import Forbidden, Refused
-from houses.rights import refusal, rights
+from houses.rights import Right, refusal, rights
 from houses.scopes import R, Scope, W, X
 from houses.tools import Tool
 
@@ -24,13 +24,21 @@ def require_work(agent: Agent, thread: Scope, tool: str) -> None:
         )
 
 
-def require_still(agent: Agent, thread: Scope, tool: str) -> None:
-    """Refuse work that was asked for by somebody who may not have it done any more, whoever does it now."""
-    held = rights(agent, [thread, Tool(pk=tool)])
-    here = held[thread.pk]
-    if not here.role:
-        raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, is not in this house any more.")
-    if W not in here.bits:
-        raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, may not write in this thread any more.")
-    if X not in held[tool].bits:
+def require_still(agent: Agent, thread: Scope, tool: str, *, bot: Agent | None = None) -> None:
+    """Refuse work whoever asked for which may not have it done any more, or the bot that does it may not do any more.
+
+    The tool is for whoever asks; a bot that works on a thread writes in it.
+    """
+    may = rights(agent, [thread, Tool(pk=tool)])
+    _require_here(agent, may[thread.pk], "who asked for it")
+    if X not in may[tool].bits:
         raise NoLongerAllowed(f"Stopped: {agent}, who asked for it, may not use the tool `{tool}` any more.")
+    if bot is not None:
+        _require_here(bot, rights(bot, [thread])[thread.pk], "who does it")
+
+
+def _require_here(agent: Agent, may: Right, who: str) -> None:
+    if not may.role:
+        raise NoLongerAllowed(f"Stopped: {agent}, {who}, is not in this house any more.")
+    if W not in may.bits:
+        raise NoLongerAllowed(f"Stopped: {agent}, {who}, may not write in this thread any more.")

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from houses.agents import Agent
+from houses.grants import Grant
 from houses.refusals import Refused
 from sandboxes.models import Sandbox
 from streams.outbox import announce
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 AT_WORK = "at work"  # the end of the message of a snapshot that was taken before the end
 SHORT = 2000  # characters of a summary
+MOST_QUESTIONS = 20  # of one run
 NOTHING_KEPT: dict[str, Any] = {
     "changed": [],
     "more": 0,
@@ -41,6 +43,13 @@ NOTHING_KEPT: dict[str, Any] = {
     "branch": None,
     "left_out": [],
 }
+
+
+class TooManyQuestions(Refused):
+    """A run that asks without end."""
+
+    code = "too_many_questions"
+    status = 429
 
 
 class Run(Followed):
@@ -105,11 +114,18 @@ class Run(Followed):
 
     @transaction.atomic
     def wait_on(self, agent: Agent, question: str) -> None:
-        """It needs an answer of somebody before it can go on."""
+        """It needs an answer of somebody before it can go on. One question of a run is open to each: the last one."""
+        list(Thread.objects.filter(pk=self.thread_id).select_for_update(no_key=True))
+        asked = InboxEntry.objects.filter(kind=WAITING, thread=self.thread_id, about__startswith=f"{self.pk} ")
+        still_open = asked.open_questions().filter(agent=agent)
+        if still_open.asking(question).exists():
+            return
+        if not still_open.ask_instead(question):
+            if asked.count() >= MOST_QUESTIONS:
+                raise TooManyQuestions(f"This run has asked {MOST_QUESTIONS} times; go on with what is known.")
+            about = f"{self.pk} {timezone.now().isoformat()}"
+            InboxEntry.objects.put(agent, self.thread, WAITING, about, question, by=self.bot)
         announce(self.thread, PiWaiting(run_id=self.pk, on=str(agent.pk), question=question), by=self.bot)
-        InboxEntry.objects.put(
-            agent, self.thread, WAITING, f"{self.pk} {timezone.now().isoformat()}", question, by=self.bot
-        )
 
     def finish_run(
         self,
@@ -187,28 +203,33 @@ class Run(Followed):
         parent = Thread.objects.filter(pk=self.thread.parent_thread_id).first()
         if parent is None:
             return
-        told = ChildFinished(
+        told: dict[str, Any] = {"summary": "", "changed": [], "more": 0, "spent": {}}
+        if not Grant.objects.on(self.thread).exists():  # else not everybody who reads above may read what came of it
+            told = {
+                "summary": finished.summary,
+                "changed": finished.changed[:20],
+                "more": finished.more + max(0, len(finished.changed) - 20),
+                "spent": finished.spent,
+            }
+        ended = ChildFinished(
             child_thread_id=self.thread_id,
             run_id=self.pk,
             bot_id=str(self.bot_id),
             status=finished.status,
             code=finished.code,
-            summary=finished.summary,
-            changed=finished.changed[:20],
-            more=finished.more + max(0, len(finished.changed) - 20),
-            spent=finished.spent,
+            **told,
         )
-        announce(parent, told, by=self.bot)
+        announce(parent, ended, by=self.bot)
 
     def _go_on(self, status: str) -> None:
         """What was said meanwhile and not read begins the next run; after a stop it waits until somebody says so."""
         WaitingMessage.objects.not_taken(str(self.pk)).update(sent_at=None)
         if status == CANCELLED:
             return
-        left = list(WaitingMessage.objects.still_waiting().filter(thread=self.thread_id).select_for_update())
+        left = WaitingMessage.objects.to_begin_with(self.thread_id)
         if left:
             try:
                 with transaction.atomic():
-                    self.thread.start_run("", by=left[-1].agent, left=left)
+                    self.thread.start_run("", by=left[0].agent, left=left)
             except Refused:  # they wait on, visibly, and whoever speaks next is told why
                 return

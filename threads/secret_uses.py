@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from houses.agents import Agent
-from houses.models import Secret, SecretBinding, SecretDelivery
+from houses.models import Bot, Secret, SecretBinding, SecretDelivery
 from houses.refusals import NotFound
 from sandboxes.models import Environment
-from threads.models import Command, Thread
+from threads.models import Answer, Command, Thread
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,24 @@ class Uses:
         return list(SecretBinding.objects.shown_to(self.by).filter(secret__name=self.name).order_by("name"))
 
     @cached_property
+    def bots(self) -> list[Bot]:
+        """Those whose model is asked with it as its key."""
+        keyed = Bot.objects.filter(key_secret=self.name, agent__is_active=True)
+        return list(keyed.select_related("agent").order_by("agent__name", "pk"))
+
+    @cached_property
     def redactions(self) -> int:
         return int(self.deliveries.aggregate(times=Sum("redactions"))["times"] or 0)
 
     @property
     def going(self) -> list[Received]:
         """What runs with it right now."""
-        return self.received(self.deliveries.filter(command_id__in=Command.objects.unfinished().values("pk")))
+        return self.received(self.deliveries.filter(command_id__in=_at_work()))
 
     def received(self, deliveries: Iterable[SecretDelivery]) -> list[Received]:
-        """The same deliveries, with what else is known about their runs; three queries, however many they are."""
+        """The same deliveries, with what else is known about their runs; few queries, however many they are."""
         rows = list(deliveries)
-        going = Command.objects.unfinished().filter(pk__in=[row.command_id for row in rows])
-        alive = set(going.values_list("pk", flat=True))
+        alive = set(_at_work(pk__in=[row.command_id for row in rows]))
         threads = Thread.objects.readable_by(self.by).in_bulk({row.thread_id for row in rows})
         return [Received(row, threads.get(row.thread_id), row.command_id in alive, self._is_old(row)) for row in rows]
 
@@ -70,3 +76,9 @@ class Uses:
         if self.secret is None or delivery.version != self.secret.version:
             return True
         return delivery.delivered_at < self.secret.created_at
+
+
+def _at_work(**which: Any) -> QuerySet[Any, Any]:
+    """The ids of commands, runs and answers that have not come to rest."""
+    commands, answers = (model.objects.unfinished().filter(**which).values("pk") for model in (Command, Answer))
+    return commands.values_list("pk", flat=True).union(answers.values_list("pk", flat=True))

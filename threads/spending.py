@@ -103,6 +103,10 @@ class SpendingQuerySet(models.QuerySet["Spending"]):
         """Everything for whoever manages the house; for others, what was spent in threads that they may read."""
         return self.all() if may(agent, X, here()) else self.readable_by(agent)
 
+    def are_all_seen_by(self, agent: Agent) -> bool:
+        """Whether what is used of a limit tells the agent nothing of threads that they may not read."""
+        return not self.this_month().exclude(pk__in=self.visible_to(agent).values("pk")).exists()
+
     # How much
 
     def total(self) -> Spent:

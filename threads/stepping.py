@@ -7,7 +7,8 @@ from artifacts.steps import Step
 from houses.agents import Agent
 from houses.refusals import NotFound
 from sandboxes.models import Environment
-from threads.delegating import MOST_DEPTH, TooManyTasks, bot_named
+from threads.delegating import bot_named
+from threads.placing import task_place
 from threads.thread import Thread
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ def start(make: "Make", step: Step) -> None:
     )
     wanted: dict[str, Any] = {"by": make.agent, "make": make, "step": step.key, "targets": list(step.outputs)}
     if is_asked:
-        depth, above = _below(make)
-        child.start_run(instructions(step.recipe), depth=depth, above=above, **wanted)
+        above: dict[str, Any] = {"depth": 0}
+        if make.agent.is_bot:  # the run that asked for the make answers for what it costs; a person is nobody's run
+            place = task_place(make.thread_id, make.agent)
+            above = {"depth": place.depth, "above": place.above}
+        child.start_run(instructions(step.recipe), **above, **wanted)
     else:
         child.queue(step.command, **wanted)
 
@@ -46,15 +50,3 @@ def asked_again(step: Step) -> Agent:
         f"{', '.join(step.outputs)} was made by {maker(step.recipe)}, who is not in this house. "
         "Let a bot of that name in under Settings → Agents, or hand the task to another one."
     )
-
-
-def _below(make: "Make") -> tuple[int, str]:
-    """How deep its tasks are, and below which run: one that asked for the make answers for what that costs."""
-    if make.thread.agent_id != make.agent_id:
-        return 0, ""
-    run = make.thread.commands.filter(bot=make.agent_id).order_by("-created_at", "-pk").first()
-    if run is None:
-        return 0, ""
-    if run.depth >= MOST_DEPTH:
-        raise TooManyTasks(f"This task was handed on {MOST_DEPTH} times already; do it here.")
-    return run.depth + 1, run.pk

@@ -10,6 +10,7 @@ from threads.agent_events import PiUsage
 KINDS = ("input", "output", "cache_read", "cache_write")
 PROGRAM, PRICE_LIST = "program", "genai-prices"
 FINEST = Decimal("0.00000001")
+MOST_USD = Decimal("999999.99999999")  # for which a row has room
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class Tokens:
     def cost(self, model: str, address: str) -> tuple[Decimal | None, str]:
         """US dollars and whose figure that is: the program's own, else that of a list of prices, else nobody's."""
         if self.usd is not None:
-            return self.usd.quantize(FINEST), PROGRAM
+            return min(self.usd, MOST_USD).quantize(FINEST), PROGRAM
         prices = [_price(request, request.model or model, model, address) for request in self.requests]
         if not prices or None in prices:
             return None, ""
-        return sum((one for one in prices if one), Decimal()).quantize(FINEST), PRICE_LIST
+        return min(sum((one for one in prices if one), Decimal()), MOST_USD).quantize(FINEST), PRICE_LIST
 
 
 def price(model: str, address: str, tokens: Request) -> Decimal | None:

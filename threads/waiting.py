@@ -14,9 +14,11 @@ from houses.places import House
 from houses.refusals import Forbidden, Refused
 from houses.rights import manages, require
 from houses.scopes import W
+from houses.tools import DELEGATE_TASK
 from streams.outbox import announce
 from threads.conversation import checked_text
 from threads.events import Message
+from threads.rights import NoLongerAllowed, require_still
 from threads.run_events import MessageEdited, MessageHandedOver, MessageWithdrawn, SteerTaken
 from threads.thread import Thread
 
@@ -34,9 +36,15 @@ class WaitingQuerySet(models.QuerySet["WaitingMessage"]):
         """Not handed over yet, in the order they were said."""
         return self.filter(sent_at=None, withdrawn_at=None).order_by("created_at", "pk")
 
-    def to_steer(self, thread_id: str) -> Self:
-        """What the run of that thread is to be told now."""
-        return self.still_waiting().filter(thread_id=thread_id, steers=True)
+    def to_steer(self, thread_id: str) -> "list[WaitingMessage]":
+        """What the run of that thread is to be told now; what somebody said who may not any more waits on."""
+        steering = self.still_waiting().filter(thread_id=thread_id, steers=True)
+        return [one for one in steering.select_related("agent", "thread") if one.may_be_told]
+
+    def to_begin_with(self, thread_id: str) -> "list[WaitingMessage]":
+        """What the thread's next run is told first, of whoever still may. Locks them."""
+        left = self.still_waiting().filter(thread_id=thread_id).select_related("agent", "thread")
+        return [one for one in left.select_for_update(of=("self",)) if one.may_be_told]
 
     def not_taken(self, run_id: str) -> Self:
         """What that run was told and has not read."""
@@ -80,6 +88,15 @@ class WaitingMessage(models.Model):
     @property
     def is_waiting(self) -> bool:
         return self.sent_at is None and self.withdrawn_at is None
+
+    @property
+    def may_be_told(self) -> bool:
+        """Whether whoever said it may still have work done there."""
+        try:
+            require_still(self.agent, self.thread, DELEGATE_TASK)
+        except NoLongerAllowed:
+            return False
+        return True
 
     @transaction.atomic
     def edit(self, text: str, *, by: Agent) -> None:

@@ -9,7 +9,7 @@ from django.db.models import Q
 from houses.agents import Agent
 from houses.places import House
 from houses.refusals import Refused
-from houses.rights import require
+from houses.rights import permitted, require
 from houses.scopes import W
 from houses.tools import MAKE, RUN_COMMAND
 from sandboxes.models import Environment
@@ -111,7 +111,7 @@ class Working(Told):
     def stop(self, *, by: Agent, children: bool = False) -> None:
         """Stop everything that runs in this thread; with `children`, also what runs in the threads below it."""
         require(by, W, self)
-        threads = self.lineage() if children else [self.pk]
+        threads = self._below_where_may(by) if children else [self.pk]
         # Rows are locked before streams, everywhere: makes, commands, answers, and only then is anything told.
         running = self.makes.model.objects.running().filter(thread__in=threads)
         makes = list(running.select_for_update(no_key=True).order_by("pk"))
@@ -125,6 +125,11 @@ class Working(Told):
             command.end(by=by)
         for answer in answers:
             answer.end(by=by)
+
+    def _below_where_may(self, by: Agent) -> list[str]:
+        """This thread, and of those below it the ones that they may write in."""
+        threads: Any = type(self)._default_manager
+        return list(permitted(threads.filter(pk__in=self.lineage()), by, W).values_list("pk", flat=True))
 
     def lineage(self) -> list[str]:
         """This thread and everything below it, by id."""

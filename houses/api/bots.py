@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from houses.agents import BOT, RUNTIMES
+from houses.agents import RUNTIMES
 from houses.api.houses import AgentSerializer
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
@@ -17,7 +17,7 @@ from houses.arrivals import welcome_bot_set_up
 from houses.bots import ANSWERS, APIS, LONGEST_PROMPT, MENTION
 from houses.budgets import MOST_TOKENS, MOST_USD
 from houses.finding import found
-from houses.models import Agent, Bot, Budget, Member
+from houses.models import Agent, Bot, Budget
 from houses.refusals import NotFound
 from houses.rights import require
 from houses.scopes import R
@@ -220,4 +220,4 @@ class HouseBudgetView(LimitsView):
 
 def bots_here() -> "QuerySet[Agent]":
     """The bots of this house."""
-    return Agent.objects.filter(kind=BOT, pk__in=Member.objects.values("agent_id"))
+    return Agent.objects.bots()

@@ -61,7 +61,8 @@ async function complete() {
   known ??= await fetch(form.dataset.completions, { headers: { Accept: "application/json" } }).then((r) => (r.ok ? r.json() : null)).catch(() => null);
   if (!known || box.value !== asked) return known ? undefined : hide();
   const [all, typed] = make ? [known.targets, make[1]] : [known.agents, mention[1]];
-  options = all.filter((one) => one.value.toLowerCase().includes(typed.toLowerCase())).slice(0, 8)
+  const at = (one) => one.value.toLowerCase().indexOf(typed.toLowerCase());
+  options = all.filter((one) => at(one) >= 0).sort((a, b) => (at(a) > 0) - (at(b) > 0)).slice(0, 8)
     .map((one) => ({ ...one, put: make ? `make ${one.value}` : null, typed: `@${typed}` }));
   options.length && !(options.length === 1 && options[0].put === box.value) ? show() : hide();
 }

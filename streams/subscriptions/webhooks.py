@@ -12,7 +12,7 @@ import ssl
 from asyncio import Semaphore, timeout
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from threading import Thread
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -20,16 +20,15 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 import orjson
 
+from houses.internet import Address, is_public
+
 LONGEST = 2048  # characters of an address
 PATIENCE = 20.0  # seconds that a webhook has for its answer
 MOST_ANSWER = 1 << 16  # bytes of it that are read
 WELL, FAILING = 128, 32  # calls at once; those that failed before wait for each other only
 LOOKUPS = 4  # at once, of either
-Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 _ALWAYS = {"Content-Type": "application/json", "User-Agent": "arbe", "Accept-Encoding": "identity"}
-_AZURE = IPv4Address("168.63.129.16")  # tells machines about themselves, at a public address
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 class Refused(Exception):
@@ -64,15 +63,6 @@ def check(url: str, is_open: bool) -> SplitResult:
     if parts.scheme == "https" and (local or (address and not is_public(address))):
         raise Refused("webhook.url must not lead into a private network.")
     return parts
-
-
-def is_public(address: Address) -> bool:
-    """Whether this is a place on the Internet, and no other one in disguise."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is not None or address.is_site_local or any(address in network for network in _NAT64):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved and address != _AZURE
 
 
 class Webhooks:

@@ -1,6 +1,9 @@
 """Oak with bots that run the real agents' programs, in sandboxes, against a model that says what a test wants."""
 
+import shutil
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from houses.models import Agent, Bot, Member, Secret
 from houses.tenancy import inside
 from sandboxes import providers
+from tests.agents import impostors
 from tests.agents.model import KEY, Model
 from tests.runtimes import FOLDER, runtime
 from tests.threads.conftest import Worker
@@ -45,6 +49,19 @@ def machines(var, settings):
     for ref in machine.list():
         machine.destroy(ref)
     providers.provider.cache_clear()
+
+
+@pytest.fixture
+def instead(settings, machines):
+    """`instead(name, script)`: that program does this from now on."""
+    folder = Path(tempfile.mkdtemp(prefix="arbe-programs-"))
+
+    def done(name, script):
+        settings.RUNTIMES = impostors.install(folder / "programs", name, script)
+        machines.programs = settings.RUNTIMES
+
+    yield done
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

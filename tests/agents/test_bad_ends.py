@@ -1,32 +1,19 @@
 """Whatever a model or a program does, a task ends in the right status, with a sentence that says what to do."""
 
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
+from houses.tenancy import inside
 from tests.agents import impostors
 from tests.agents.conftest import APIS, living, until
+from tests.agents.model import KEY
 from tests.agents.scenarios import say
+from threads.models import InboxEntry, Spending
 from threads.runtimes import claude_code, codex, pi
 
 EVERYBODY = pytest.mark.parametrize("agent", APIS, indirect=True)
 PI = pytest.mark.parametrize("agent", ["pi"], indirect=True)
-
-
-@pytest.fixture
-def instead(settings, machines):
-    """`instead(name, script)`: that program does this from now on."""
-    folder = Path(tempfile.mkdtemp(prefix="arbe-programs-"))
-
-    def done(name, script):
-        settings.RUNTIMES = impostors.install(folder / "programs", name, script)
-        machines.programs = settings.RUNTIMES
-
-    yield done
-    shutil.rmtree(folder)
 
 
 def ends(crew, run):
@@ -107,6 +94,25 @@ def test_output_without_end(crew, bot, agent, thread, ada, instead, script):
     assert ends(crew, run)[0] == "failed"
     told = crew.events(run.thread)
     assert len(told) < 300 and max(len(str(event)) for event in told) < 20_000
+
+
+@PI
+@pytest.mark.parametrize("said", impostors.TELLTALES)
+def test_what_a_program_gives_away_is_told_to_nobody(crew, bot, agent, thread, ada, oak, instead, said):
+    """Whatever it prints, and says last; and prices of its own making end nothing."""
+    instead(agent, impostors.telltale(said))
+    run = crew.done(thread, "anything", bot=bot, by=ada)
+    crew.again(run)
+    status, shown = impostors.TELLTALES[said]
+    finished = crew.payload(run, "run_finished")
+    assert run.status == finished["status"] == status
+    assert finished["summary" if status == "completed" else "reason"].startswith(shown)
+    with inside(oak, ada):
+        rows = [*InboxEntry.objects.values_list("text", flat=True), str(Spending.objects.told(run.pk))]
+    for told in (crew.events(run.thread), crew.events(thread), run.reason, run.session, rows):
+        assert KEY not in str(told)
+    printed = "".join(event["payload"]["text"] for event in crew.events(run, "pi.tool_output"))
+    assert printed == ("a [secret the model's key] b" if said == "all" else "")
 
 
 @PI

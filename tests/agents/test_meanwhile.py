@@ -124,3 +124,16 @@ def test_its_machine_may_die_under_it(crew, bot, thread, ada, model, machines):
     assert crew.payload(run, "run_finished")["reason"]
     crew.say(run, say("write"), by=ada)
     assert crew.status(crew.next(run)) == ("completed", "")
+
+
+@pytest.mark.parametrize("agent", ["pi"], indirect=True)
+def test_a_task_that_no_agent_has_read_is_not_forgotten(crew, bot, thread, ada, oak, model):
+    run = crew.hand(thread, "Count the pears.", bot=bot, by=ada)
+    with inside(oak):
+        run.finish_run("failed", by=bot, code="sandbox", reason="No machine could be had.")
+    crew.say(run, f"Try again. {say('plain')}", by=ada)
+    crew.next(run)
+    assert "Count the pears." in model.requests[0].user and "Try again." in model.requests[0].user
+    crew.say(run, say("plain"), by=ada)
+    crew.next(run)
+    assert "Count the pears." not in model.requests[-1].user

@@ -3,7 +3,7 @@
 import pytest
 
 from houses.giving import give
-from houses.models import Secret
+from houses.models import Agent, Secret
 from houses.tenancy import inside
 from tests.api.conftest import Api, token_of
 from threads.inbox import MENTION, WAITING
@@ -119,6 +119,28 @@ def test_limits_say_what_is_left(api, bos, scribe, kitchen, spent):
         "sentence": "Scribe has used 60 of the 100 tokens that it may use in a month",
     }
     assert told["house"]["left"] == "1.000000"
+
+
+def test_what_was_spent_where_one_may_not_read_shows_in_no_figure(
+    oak, ada, api, bos, scribe, kitchen, spent, client_of
+):
+    bo = Agent.objects.get(name="Bo")
+    secretly = api.ok("POST", "threads/", {"name": "secretly", "parent": kitchen["thread"]}, 201)["id"]
+    api.ok("PUT", f"budgets/{scribe.pk}/", {"month_tokens": 100_000})
+    spent(kitchen["thread"], 60)
+    spent(secretly, 7_007)
+    pages = [f"/houses/{oak.pk}/settings/{page}" for page in ("agents/", f"agents/{scribe.pk}/", "spending/")]
+    shown = {who: [client_of(who).get(page).content.decode() for page in pages] for who in (ada, bo)}
+    assert bos.ok("GET", f"limits/{scribe.pk}/")["results"][0]["used"] == "7067.000000"
+    assert all("7,067" in page for page in shown[ada] + shown[bo])
+    with inside(oak, ada):
+        give(bo, Thread.objects.get(pk=secretly), "none", by=ada)
+    shown = {who: [client_of(who).get(page).content.decode() for page in pages] for who in (ada, bo)}
+    assert all("7,067" in page for page in shown[ada])
+    assert not any("7,067" in page or "7,007" in page or "secretly" in page for page in shown[bo])
+    assert all("60 tokens" in page for page in shown[bo])
+    assert bos.refused("GET", f"limits/{scribe.pk}/") == (403, "forbidden")
+    assert api.ok("GET", f"limits/{scribe.pk}/")["results"][0]["used"] == "7067.000000"
 
 
 def test_spending_by_bot_thread_model_and_month(oak, ada, api, bos, bo, scribe, kitchen, spent):

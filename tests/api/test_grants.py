@@ -231,3 +231,22 @@ def test_the_token_of_a_run_reaches_its_own_thread_alone(api, kitchen, oak, ada)
     assert running.refused("GET", f"threads/{other}/") == (404, "not_found")
     assert [one["id"] for one in running.ok("GET", "threads/")["results"]] == [kitchen["thread"]]
     assert running.refused("DELETE", f"members/{ada.pk}/") == (403, "forbidden")
+
+
+def test_the_token_of_a_run_has_work_done_in_the_environment_of_its_thread_alone(api, kitchen, oak, ada, scribe):
+    """Another one hands out other secrets, and may open the network."""
+    other = api.ok("POST", "environments/", {"name": "Vault"}, status=201)["id"]
+    running, below = Api(oak, token_of(ada, oak)), {"parent": kitchen["thread"]}
+    with inside(oak, ada):
+        newest = Token.objects.latest("created_at").pk
+        Token.objects.filter(pk=newest).update(bits="rw", run_thread=kitchen["thread"], calls=True)
+    asked = [("commands/", {"text": "true"}), ("tasks/", {"bot": str(scribe.pk), "text": "x"})]
+    for path, body in [(f"threads/{kitchen['thread']}/{noun}", body) for noun, body in asked] + [("threads/", below)]:
+        answer = running("POST", path, body | {"environment": other})
+        assert answer.status_code == 403 and "environment of its thread" in answer.json()["detail"], path
+        assert api("POST", path, body | {"environment": other}).status_code != 403, path
+    child = running.ok("POST", "threads/", below | {"environment": kitchen["environment"]}, 201)["id"]
+    assert (
+        running.ok("POST", f"threads/{child}/commands/", {"text": "true"}, 201)["environment"]
+        == (kitchen["environment"])
+    )

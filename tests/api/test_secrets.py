@@ -10,13 +10,13 @@ from django.urls import get_resolver
 from redis import StrictRedis
 
 from houses.giving import give
-from houses.models import Agent, BoundAgent, Member, Resource, Secret, SecretBinding, SecretDelivery, Token
+from houses.models import Agent, Bot, BoundAgent, Member, Resource, Secret, SecretBinding, SecretDelivery, Token
 from houses.models import BoundResource as ForResource
 from houses.refusals import Forbidden
 from houses.tenancy import inside
 from sandboxes.models import Environment
 from tests.api.conftest import Api, token_of
-from threads.models import Command, Thread
+from threads.models import Answer, Command, Thread
 
 CANARY = "canary-in-the-vault-7f3a"
 
@@ -140,6 +140,24 @@ def test_how_far_a_secret_reaches(uses, oak, ada):
     assert [(one["command_id"], one["is_old"]) for one in told["going"]] == [(uses["command"].pk, False)]
     api.ok("PUT", "secrets/API_KEY/", {"value": "another"})
     assert [one["is_old"] for one in api.ok("GET", "secrets/API_KEY/uses/")["going"]] == [True]
+
+
+def test_bots_whose_key_it_is_and_answers_that_go_on_are_among_its_uses(uses, oak, ada, scribe):
+    api = Api(oak, token_of(ada, oak))
+    with inside(oak, ada):
+        Bot.objects.create(house=oak, agent=scribe, model="m", key_secret="API_KEY")
+        thread = uses["thread"]
+        answer = Answer.objects.create(house=oak, thread=thread, agent=scribe, asked_by=ada, text="?")
+        hand = {"agent": scribe, "thread_id": thread.pk, "environment_id": ""}
+        SecretDelivery.objects.note({"API_KEY": 1}, command_id=answer.pk, **hand)
+    told = api.ok("GET", "secrets/API_KEY/uses/")
+    assert [one["name"] for one in told["bots"]] == ["Scribe"]
+    assert {one["command_id"] for one in told["going"]} == {uses["command"].pk, answer.pk}
+    told = api.ok("GET", "secrets/API_KEY/deliveries/")["results"]
+    assert {one["command_id"]: one["is_going"] for one in told}[answer.pk]
+    with inside(oak, ada):
+        Answer.objects.filter(pk=answer.pk).update(status="completed")
+    assert [one["command_id"] for one in api.ok("GET", "secrets/API_KEY/uses/")["going"]] == [uses["command"].pk]
 
 
 def test_a_resource_that_one_may_not_read_is_not_named(uses, oak, ada, bo):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from artifacts.models import Repository
 from houses.explaining import explain
 from houses.giving import give
 from houses.models import Agent, Memory, Tool
@@ -42,7 +43,7 @@ def test_a_run_sees_its_thread_and_what_is_below_it_alone(errand, soup, pot, in_
         if granted:
             give(ada, soup, granted, by=ada)
         held = rights(errand, [soup, pot, spoon, in_oak])
-        assert [held[one.pk].bits for one in (soup, pot, spoon, in_oak)] == ["", "rw", "rw", "rw"]
+        assert [held[one.pk].bits for one in (soup, pot, spoon, in_oak)] == ["", "rw", "rw", "r"]
         assert set(permitted(Thread.objects.all(), errand)) == {pot, spoon}
         with pytest.raises(NotFound):
             soup.say("hello", by=errand)
@@ -52,6 +53,24 @@ def test_a_run_sees_its_thread_and_what_is_below_it_alone(errand, soup, pot, in_
     assert may(errand, "r", Tool(pk=RUN_COMMAND)) and not may(errand, "x", Tool(pk=RUN_COMMAND))
 
 
+def test_a_run_writes_nowhere_in_the_house_but_in_its_threads(errand, in_oak, ada):
+    """What it reads may have talked it over: it leaves nothing where others take it for the house's own."""
+    give(ada, in_oak, "rwx", by=ada)
+    assert (may(errand, "r", in_oak), may(errand, "w", in_oak), may(ada, "w", in_oak)) == (True, False, True)
+    assert not permitted(Tool.objects.all(), errand, "w") and permitted(Tool.objects.all(), errand)
+    repository = Repository.objects.create_in(in_oak, "flour", by=ada)
+    for verb in (
+        lambda: Thread.objects.open_in(in_oak, by=errand, name="Elsewhere"),
+        lambda: repository.write("a.md", b"Do as I say.", by=errand),
+        lambda: Memory.objects.remember("Do as I say.", by=errand),
+    ):
+        with pytest.raises(Forbidden):
+            verb()
+    assert explain(errand, "w", in_oak) == (
+        "no: the token that asks is that of a run, which writes in its own thread and what is below it alone."
+    )
+
+
 def test_what_was_kept_from_the_agent_is_kept_from_their_run(errand, pot, ada):
     give(ada, pot, "none", by=ada)
     assert not may(errand, "r", pot) and not permitted(Thread.objects.all(), errand)
@@ -59,7 +78,7 @@ def test_what_was_kept_from_the_agent_is_kept_from_their_run(errand, pot, ada):
 
 def test_a_run_has_no_memories_of_its_agents_own(errand, in_oak, ada):
     mine = Memory.objects.remember("mine", private=True, by=ada)
-    ours = Memory.objects.remember("ours", by=errand)
+    ours = Memory.objects.remember("ours", by=ada)
     assert list(Memory.objects.seen_by(errand)) == [ours] and Memory.objects.seen_by(ada).count() == 2
     for verb in (
         lambda: Memory.objects.remember("more", private=True, by=errand),

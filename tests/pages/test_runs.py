@@ -64,6 +64,12 @@ def test_the_result_of_a_tool_stands_in_place_of_what_was_streamed():
     assert 'data-fill="#lines-r1-' in fragment(result(4, "whole"), "h")
 
 
+def test_a_run_says_that_it_failed_and_why_not_how_its_program_was_ended():
+    why = {"status": "failed", "code": "provider_down", "reason": "Nobody answers there.", "exit_code": 143}
+    html = laid_out([begun(), ended(2, seconds=0, **why)], "h")
+    assert "Nobody answers there." in html and ">failed<" in html and "143" not in html and "0 ms" not in html
+
+
 def test_what_a_tool_is_given_to_write_is_shown_line_by_line_and_escaped():
     edit = {"path": "a.py", "oldText": "x = 1", "newText": "x = '<b>'"}
     told = event(2, "pi.tool_call", run_id="r1", call_id="e", tool="edit", title="a.py", arguments=edit)
@@ -96,9 +102,9 @@ def test_parts_of_an_answer_are_joined_and_the_whole_replaces_them():
     assert "<span> and <b>more" not in fragment(event(5, "thread_answer_part", answer_id="a1", text="<b>more"), "h")
 
 
-def finished(number):
+def finished(number, **more):
     told = {"run_id": "r", "bot_id": None, "status": "completed", "code": "", "summary": "It is **done**."}
-    told |= {"changed": [], "more": 0, "spent": SPENT}
+    told |= {"changed": [], "more": 0, "spent": SPENT, **more}
     return event(number, "signal.thread.child_finished", child_thread_id="c1", **told)
 
 
@@ -108,6 +114,10 @@ def test_a_task_and_its_end_are_one_card_and_tell_no_name_that_is_not_known():
     assert html.count("<article") == 1 and "<strong>done</strong>" in html and "Stop" not in html
     assert "A child thread" in with_names(html, lambda _: {})
     assert "Bread &amp; butter" in with_names(html, lambda _: {"c1": "Bread & butter"})
+
+
+def test_the_card_of_a_task_that_failed_leads_to_the_reason():
+    assert ">See why<" in laid_out([finished(1, status="failed", summary="")], "h")
 
 
 def test_the_end_of_a_task_stands_alone_where_its_beginning_is_on_an_earlier_page():
@@ -208,6 +218,36 @@ def test_a_bot_is_set_up_and_limited_in_forms(ada_browses, oak, ada, at):
     assert (float(budget.month_usd), budget.run_tokens, budget.run_usd) == (2.5, 10_000, None)
     wrong = ada_browses.post(at("bot", bot.agent_id), {"limits": "1", "month_usd": "much"})
     assert wrong.status_code == 400 and "a number of dollars" in wrong.content.decode()
+
+
+def test_a_runtime_that_speaks_one_api_needs_no_choice_of_it(ada_browses, oak, at):
+    page = ada_browses.get(at("bot_new")).content.decode()
+    assert '<option value="">What its runtime speaks</option>' in page
+    said = {"name": "Coda", "runtime": "codex", "model": "m", "address": "https://models.example/v1", "api": ""}
+    ada_browses.post(at("bot_new"), said)
+    with inside(oak):
+        assert Bot.objects.get().api == "openai-responses"
+
+
+def test_what_is_wrong_with_an_address_stands_at_its_field_in_the_words_of_the_form(ada_browses, oak, ada, at):
+    said = {"name": "Coda", "runtime": "codex", "model": "m", "address": "http://models.example/v1"}
+    page = ada_browses.post(at("bot_new"), said)
+    html = page.content.decode()
+    assert page.status_code == 400 and html.count('role="alert"') == 1 and "address: " not in html
+    assert 'aria-describedby="address-wrong"' in html and "Over http everybody" in html and "Coda" in html
+    page = ada_browses.post(at("bot_new"), said | {"name": ""})
+    assert page.status_code == 400 and 'role="alert"' in page.content.decode()
+    with inside(oak, ada):
+        assert not Bot.objects.exists()
+
+
+def test_a_bot_that_is_not_ready_is_offered_last_for_tasks_and_says_so(ada_browses, oak, ada, at, thread, scribe):
+    zoe = Agent.objects.create_bot("Zoe", "pi")
+    with inside(oak, ada):
+        Member.objects.create(house=oak, agent=zoe, role="member")
+        Bot.objects.set_up(zoe, model="m", address="https://models.example/v1", by=ada)
+    offered = ada_browses.get(at("thread_tasks", thread.pk)).json()["bot"]
+    assert [one["text"] for one in offered] == ["Zoe (pi)", "Scribe (pi, not ready)"]
 
 
 def test_whoever_does_not_manage_the_house_sees_bots_and_changes_none(bo_browses, oak, ada, at, scribe):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from houses.giving import give
-from houses.models import Secret, SecretDelivery, Token
+from houses.models import Bot, Secret, SecretDelivery, Token
 from houses.tenancy import inside
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +97,10 @@ def test_the_token_of_a_bot_is_replaced_by_who_manages(browse, ada, bo, oak, scr
     _, page = browse(ada, address, rotate="1")
     text = re.search(r'data-copy="([^"]+)"', page)[1]
     assert (Token.objects.read(text).agent, Token.objects.read(text).bits) == (scribe, "rw")
+
+
+def test_the_page_of_a_key_names_the_bots_that_cannot_work_without_it(browse, ada, oak, at, key, scribe):
+    with inside(oak, ada):
+        Bot.objects.create(house=oak, agent=scribe, model="m", key_secret="API_KEY")
+    _, page = browse(ada, at("secret_uses", "API_KEY"))
+    assert "its model is asked with it as its key" in page and "Scribe cannot work without it." in page

@@ -1,5 +1,6 @@
 """The command `arbe` in a sandbox: what an agent says by it reaches arbe through the door."""
 
+import dataclasses
 import json
 import shlex
 import time
@@ -11,8 +12,17 @@ from sandboxes.provider import Door
 from tests.runtimes import runtime
 from tests.sandboxes.test_provider_contract import Machine
 from tests.sandboxes.upstream import Upstream
+from threads.api.threads import ThreadSerializer
+from threads.run_events import RunFinished
 
 THREAD = "/api/houses/oak/threads/t1"
+CHILD = dict.fromkeys(ThreadSerializer().fields) | {"id": "t2", "status": "running", "parent": "t1"}
+
+
+def finished(reason, summary):
+    """As it comes from the API: with every field that such an event has, and no other."""
+    payload = dict.fromkeys(field.name for field in dataclasses.fields(RunFinished))
+    return {"type": RunFinished.kind, "payload": payload | {"reason": reason, "summary": summary}}
 
 
 class Api:
@@ -65,38 +75,36 @@ def arbe(machine, api):
 
 
 def test_a_task_is_handed_over(arbe, api):
-    api.answers[f"POST {THREAD}/tasks/"] = [(201, {"thread": "t2"})]
+    api.answers[f"POST {THREAD}/tasks/"] = [(201, CHILD)]
     assert arbe("delegate", "--bot", "@Scribe", "write", "it down") == (0, "thread t2\n")
     assert api.asked == [("POST", f"{THREAD}/tasks/", {"bot": "Scribe", "text": "write it down"})]
     assert api.server.asked[0].header("authorization") == "Bearer of-the-run"
 
 
 def test_the_text_of_a_task_may_come_on_standard_input(arbe, api):
-    api.answers[f"POST {THREAD}/tasks/"] = [(201, {"thread": "t2"})]
+    api.answers[f"POST {THREAD}/tasks/"] = [(201, CHILD)]
     assert arbe("delegate", "-", before="printf 'a\\nlong one' | ")[0] == 0
     assert api.asked[0][2] == {"text": "a\nlong one"}
 
 
 def test_a_task_can_be_waited_for(arbe, api):
     api.answers |= {
-        f"POST {THREAD}/tasks/": [(201, {"thread": "t2"})],
+        f"POST {THREAD}/tasks/": [(201, CHILD)],
         "GET /api/houses/oak/threads/t2/": [(200, {"status": "running"}), (200, {"status": "failed"})],
-        "GET /api/houses/oak/threads/t2/events/": [
-            (200, {"events": [{"type": "run_finished", "payload": {"summary": "No key."}}]})
-        ],
+        "GET /api/houses/oak/threads/t2/events/": [(200, {"events": [finished("Its key opens nothing.", "I begin.")]})],
     }
-    assert arbe("delegate", "--wait", "do it") == (1, "thread t2\nfailed\nNo key.\n")
+    assert arbe("delegate", "--wait", "do it") == (1, "thread t2\nfailed\nIts key opens nothing.\nI begin.\n")
 
 
 def test_somebody_is_asked_and_something_is_said_and_made(arbe, api):
-    for noun in ("waiting", "messages"):
+    for noun in ("questions", "messages"):
         api.answers[f"POST {THREAD}/{noun}/"] = [(201, {})]
     api.answers[f"POST {THREAD}/makes/"] = [(201, {"id": "m1", "target": "a.md", "status": "running", "reason": ""})]
     assert arbe("ask", "@Ada", "Which", "year?")[0] == 0
     assert arbe("say", "Here it is.") == (0, "")
     assert arbe("make", "a.md") == (0, "make m1 of a.md: running\n")
     assert api.asked == [
-        ("POST", f"{THREAD}/waiting/", {"on": "Ada", "question": "Which year?"}),
+        ("POST", f"{THREAD}/questions/", {"on": "Ada", "question": "Which year?"}),
         ("POST", f"{THREAD}/messages/", {"text": "Here it is."}),
         ("POST", f"{THREAD}/makes/", {"target": "a.md"}),
     ]

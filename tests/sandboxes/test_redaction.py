@@ -144,3 +144,27 @@ def test_a_file_that_is_kept_loses_its_secrets_and_nothing_else():
     assert b"and half" not in kept
     assert kept == bytes(range(256)) + b"[secret KEY]" + b'"x [secret KEY]"' + b"\xff\x00"
     assert Redactor({}).hide(binary) == binary
+
+
+def test_a_value_of_any_shape_loses_its_secrets_and_the_names_in_it_too():
+    said = {"a hunter22": ["hunter22", {"hunter22": 3}], "n": 1, "none": None, "é\0\ud83d": True}
+    cleaned, hits = Redactor({"KEY": b"hunter22"}).clean(said)
+    assert cleaned == {"a [secret KEY]": ["[secret KEY]", {"[secret KEY]": 3}], "n": 1, "none": None, "é?": True}
+    assert hits == {"KEY": 3}
+
+
+def test_a_text_without_secrets_stays_as_it_is_whatever_is_in_it():
+    text = "\x01\x02\x1b" * 1000
+    assert Redactor({"KEY": b"hunter22"}).clean(text) == (text, {})
+
+
+@pytest.mark.parametrize("shown", range(8, 20))
+def test_the_beginning_of_a_secret_goes_where_it_was_cut_with_its_text(shown):
+    redactor = Redactor({"KEY": b"correct-horse-battery"})
+    cut = "correct-horse-battery"[:shown]
+    assert redactor.clean(f"export KEY={cut}…") == ("export KEY=[secret KEY]…", {"KEY": 1})
+    assert redactor.clean(f"export KEY={cut}") == (f"export KEY={cut}", {})
+
+
+def test_words_that_only_begin_like_a_secret_stay():
+    assert Redactor({"KEY": b"helpful-horse"}).clean("Wait for help…") == ("Wait for help…", {})

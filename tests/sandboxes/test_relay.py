@@ -6,10 +6,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+from ipaddress import ip_address
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from houses import internet
 from sandboxes import doors, relay
 from sandboxes.provider import Door
 from tests.sandboxes.test_provider_contract import eventually
@@ -145,11 +148,69 @@ def test_a_door_to_the_public_internet_does_not_lead_to_this_machine(upstream):
         ("fe80::1%eth0", False, False),
         ("224.0.0.1", False, False),
         ("0.0.0.0", False, False),
+        ("168.63.129.16", False, False),
+        ("192.0.0.192", False, False),
+        ("100.100.100.200", False, False),
+        ("fd00:ec2::254", False, False),
+        ("fd20:ce::254", False, False),
+        ("2002:a9fe:a9fe::", False, False),
+        ("64:ff9b::a9fe:a9fe", False, False),
+        ("64:ff9b:1::1", False, False),
+        ("2001:0:0:0:0:0:5601:5601", False, False),
+        ("2002:7f00:1::", True, False),
+        ("::ffff:93.184.215.14", True, False),
+        ("64:ff9b::5db8:d70e", True, False),
+        ("fec0::1", True, False),
+        ("::7f00:1", True, False),
+        ("192.0.0.1", True, False),
+        ("255.255.255.255", True, False),
     ],
 )
-def test_where_a_door_may_lead(address, anywhere, public):
+def test_where_a_door_may_lead_and_everything_else_of_arbe(address, anywhere, public):
     assert relay.allowed(address, public=False) is anywhere
     assert relay.allowed(address, public=True) is public
+    found = ip_address(address.partition("%")[0])
+    assert (not internet.is_closed(found), internet.is_public(found)) == (anywhere, public)
+
+
+def test_relays_and_the_rest_of_arbe_judge_addresses_by_the_same_lines():
+    ours, theirs = (Path(one.__file__).read_text().split('"""', 2)[2] for one in (internet, relay.internet))
+    assert ours == theirs and "def is_public" in ours
+
+
+ASKED = ("POST /responses", "GET /models")
+
+
+@pytest.mark.parametrize("line", ["POST responses", "POST responses?beta=true", "GET models"])
+def test_through_a_door_goes_what_it_is_for(upstream, line):
+    port = opened(Door(prefix="model", url=f"{upstream.url}/v1", only=ASKED))
+    method, _, path = line.partition(" ")
+    assert asked(port, f"{method} /nonce/model/{path} HTTP/1.1\r\n\r\n".encode()).endswith(b"hi")
+    assert [(one.method, one.path) for one in upstream.asked] == [(method, f"/v1/{path}")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET responses",
+        "GET responses/resp_1",
+        "DELETE files/file-1",
+        "POST files",
+        "POST models",
+        "POST responses/",
+        "POST /responses",
+        "POST %72esponses",
+        "post responses",
+        "HEAD models",
+        "GET ",
+    ],
+)
+def test_what_else_the_key_would_open_is_refused_with_a_sentence(upstream, line):
+    port = opened(Door(prefix="model", url=f"{upstream.url}/v1", headers={"X-Api-Key": "real"}, only=ASKED))
+    method, _, path = line.partition(" ")
+    head, _, body = asked(port, f"{method} /nonce/model/{path} HTTP/1.1\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 403 ") and upstream.asked == []
+    assert "POST /responses, GET /models, and nothing else" in json.loads(body)["error"]["message"]
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nA: b", b"nonsense\r\n\r\n", b"x" * (1 << 18)])

@@ -11,8 +11,9 @@ from houses.tools import DELEGATE_TASK, Tool
 from sandboxes.models import Environment, Sandbox
 from tests.agents.impostors import SILENT, install
 from threads.commands import Command
-from threads.delegating import MOST_BELOW_A_RUN, MOST_DEPTH, TooManyTasks, bot_named
+from threads.delegating import bot_named
 from threads.models import InboxEntry, Thread, WaitingMessage
+from threads.placing import MOST_BELOW_A_RUN, MOST_DEPTH, TooManyTasks
 from threads.waiting import AlreadySent
 from threads.working import NoEnvironment
 

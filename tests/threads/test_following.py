@@ -11,6 +11,7 @@ import pytest
 from houses.models import Secret
 from houses.tenancy import inside
 from sandboxes.models import Sandbox
+from sandboxes.provider import ProviderError
 from threads.models import Command, Thread
 
 
@@ -117,6 +118,20 @@ def test_variables_and_secrets_are_handed_over_and_secrets_are_hidden(worker, th
     assert "correct-horse" not in str(worker.told(thread)) and "Y29ycmVjdC1ob3JzZQ" not in str(worker.told(thread))
     assert worker.output(command).startswith("red 13 [secret API_KEY]\n[secret API_KEY]\n")
     assert command.redactions == worker.payload(command, "command_finished")["redactions"] == {"API_KEY": 3}
+
+
+def test_what_a_machine_complains_of_is_told_without_secrets(worker, thread, oak, ada, change, machines, monkeypatch):
+    with inside(oak, ada):
+        Secret.objects.put("API_KEY", "correct-horse", by=ada)
+    change(secret_bindings=[{"name": "API_KEY"}])
+
+    def complain(*_):
+        raise ProviderError("It does not take correct-horse.", permanent=True)
+
+    monkeypatch.setattr(machines, "poll", complain)
+    command = worker.run(thread, "sleep 6013.5", by=ada)
+    assert (command.status, command.reason) == ("failed", "It does not take [secret API_KEY].")
+    assert "correct-horse" not in str(worker.told(thread))
 
 
 def test_a_command_that_prints_without_end_is_ended(worker, thread, ada, change):

@@ -137,9 +137,9 @@ def test_one_reads_and_finishes_ones_own(oak, ada, bo, scribe, thread):
         one.read(by=bo)
         assert (one.read_at, one.is_done, entries.of(bo).unread().count()) == (first, False, 1)
         one.unread(by=bo)
-        assert not one.is_read and entries.of(bo).unread().count() == 2
+        assert one.read_at is None and entries.of(bo).unread().count() == 2
         one.done(by=bo)
-        assert one.is_read and one.is_done and entries.of(bo).to_do().count() == 1
+        assert one.read_at is not None and one.is_done and entries.of(bo).to_do().count() == 1
         entries.seen(thread, by=bo)
         assert entries.of(bo).unread().count() == 0 and entries.of(bo).to_do().count() == 1
 

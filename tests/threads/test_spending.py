@@ -290,3 +290,15 @@ def test_answers_are_noted_like_runs(oak, ada, scribe, thread):
         Budget.objects.limit(scribe, run_tokens=7, by=ada)
         with pytest.raises(OverBudget, match="This run"):
             Spending.objects.require_left(scribe, run="answer")
+
+
+def test_figures_that_somebody_made_up_are_noted_as_high_as_they_can_be(oak, ada, scribe, begin):
+    with inside(oak, ada):
+        run = begin(scribe)
+        Spending.objects.note(run, used(*[usage(10**9, 10**9, usd=1e12)] * 3))
+        spent = Spending.objects.of_run(run.pk).total()
+    assert (spent.input, spent.usd) == (3 * 10**9, Decimal("999999.99999999"))
+
+
+def test_a_price_has_a_highest_too():
+    assert used(*[usage(10**9, 10**9)] * 1000).cost(**OPENAI)[0] == Decimal("999999.99999999")

@@ -12,6 +12,7 @@ from streams.client import StreamError
 from threads.answering.loop import PAUSES, Answering
 from threads.answers import Answer
 from threads.followed import FAILED, RUNNING
+from threads.following.holding import held
 
 logger = logging.getLogger(__name__)
 MOST_ATTEMPTS = 8  # workers that began to follow one answer, before it is said that none will succeed
@@ -44,10 +45,21 @@ def _answer_here(house_id: str, answer_id: str) -> None:
 def follow(answer: Answer, pauses: Sequence[float] = PAUSES) -> None:
     """From the claim to the rest. A provider that does not answer as it should is asked again after these pauses."""
     if answer.attempts <= MOST_ATTEMPTS:
-        Answering(answer, pauses).see_through()
+        with held(answer):
+            _see_through(answer, pauses)
         return
     failed = Refused(f"arbe failed to answer, {MOST_ATTEMPTS} times; its operator finds the reason in the log.")
     with inside(answer.house_id):
         row = Answer.objects.select_for_update().filter(pk=answer.pk, status=RUNNING).first()
         if row is not None:
             row.finish(FAILED, code="failed", reason=failed.detail)
+
+
+def _see_through(answer: Answer, pauses: Sequence[float]) -> None:
+    try:
+        Answering(answer, pauses).see_through()
+    except StreamError as error:
+        if not error.permanent:  # the server is away for a while: nobody could have given it
+            with inside(answer.house_id):
+                answer.uncount()
+        raise

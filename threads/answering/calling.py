@@ -13,17 +13,20 @@ from typing import Any, Protocol, TypeVar
 from houses.agents import Agent
 from houses.capabilities import resolve_capabilities, resolve_secrets
 from houses.deliveries import SecretDelivery
-from houses.refusals import Refused
+from houses.refusals import Forbidden, Refused
+from houses.rights import may
+from houses.scopes import DEEDS, Scope, X, kind_of
 from houses.secrets import Secret
 from houses.tenancy import inside
 from houses.tool_addresses import SECRET
-from houses.tools import Tool
+from houses.tools import READ_FILE, RECALL, REMEMBER, Tool
 from threads.answering.elsewhere import awaited
 from threads.answering.watch import Watch
 from threads.answers import Answer
 from threads.thread import Thread
 
 T = TypeVar("T")
+OF_THE_HOUSE = {READ_FILE, REMEMBER, RECALL}  # what these do takes r or w on the house of whoever it is done for
 LONGEST = 16_000  # characters of a result that the model reads, and the thread shows
 
 
@@ -60,6 +63,17 @@ class Work:
     @property
     def bot(self) -> Agent:
         return self.answer.agent
+
+    def require_tool(self, tool: Tool) -> None:
+        """Refuse to call it where the bot may not, or whoever it is done for. Raises `Forbidden`."""
+        self.require(X, tool, of=[self.bot] if tool.pk in OF_THE_HOUSE else None)
+
+    def require(self, bit: str, scope: Scope, of: list[Agent] | None = None) -> None:
+        """Refuse what the bot may not do, or whoever it is done for: a bot is no way round. Raises `Forbidden`."""
+        for agent in of or (self.bot, *self.answer.askers()):
+            if not may(agent, bit, scope):
+                verb = DEEDS[kind_of(scope).word][bit][0]
+                raise Forbidden(f"{agent} may not {verb} this {kind_of(scope).word}, and nobody does it for them.")
 
     @property
     def thread(self) -> Thread:

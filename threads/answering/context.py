@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 
-from houses.models import Agent, House, Member
+from houses.models import Agent, House
 from houses.tenancy import inside
 from streams.calls import NoSuchStream
 from streams.client import streams
 from streams.outbox import relay
-from threads.answering.calling import cut
+from threads.answering.calling import as_data, cut
 from threads.answers import Answer
 
 LONGEST = 60_000  # characters of everything that was said before
@@ -32,7 +32,7 @@ def told(answer: Answer, away: list[str]) -> tuple[str, list[ModelMessage]]:
     """The instructions, and the conversation up to the question. Call it outside of any transaction."""
     with inside(answer.house_id):
         house = House.objects.get(pk=answer.house_id)
-        members = Agent.objects.filter(pk__in=Member.objects.values("agent_id")).order_by("created_at")
+        members = Agent.objects.here().order_by("created_at")
         names = {str(agent.pk): str(agent) for agent in members}
     lines = [
         answer.recipe.get("system_prompt", ""),
@@ -42,7 +42,7 @@ def told(answer: Answer, away: list[str]) -> tuple[str, list[ModelMessage]]:
             house=house.name,
             people=", ".join(list(names.values())[:PEOPLE]),
         ),
-        *(f"Tools that cannot be reached right now: {why}" for why in away),
+        f"Tools that cannot be reached right now: {', '.join(away)}." if away else "",
     ]
     asked = UserPromptPart(f"{names.get(str(answer.asked_by_id), answer.asked_by)}: {answer.text}")
     said = list(_history(answer, names))
@@ -95,9 +95,10 @@ def _sayings(events: list[dict[str, Any]], answer: Answer, names: dict[str, str]
             outputs[payload["command_id"]] = payload["text"] + outputs.get(payload["command_id"], "")
         elif kind == "command_queued":
             printed = outputs.pop(payload["command_id"], "")[-LONGEST_OUTPUT:]
-            yield False, f"[{who} ran `{payload['text'][:500]}`]" + (f"\n<data>\n{printed}\n</data>" if printed else "")
+            ran = f"[{who} ran `{payload['text'][:500]}`]"
+            yield False, f"{ran}\n{as_data('command', printed)}" if printed else ran
         elif kind == "signal.thread.child_finished":
-            yield False, f"[{who} {payload['status']} a task: {payload['summary']}]"
+            yield False, f"[{who} {payload['status']} a task]\n{as_data('task', payload['summary'])}"
 
 
 def _messages(said: list[tuple[bool, str]]) -> Iterator[ModelMessage]:

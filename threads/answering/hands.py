@@ -17,7 +17,7 @@ MOST = 120  # tools that providers take in one request
 
 
 class Hands:
-    """The tools by the name that the model calls them by, and what is to be said about those that are away."""
+    """The tools by the name that the model calls them by, and the names of those that are away."""
 
     def __init__(self, work: Work) -> None:
         self.tools: dict[str, Callee] = {}
@@ -46,7 +46,7 @@ class Hands:
                     self._add(one)
             except Refused as refused:
                 logger.warning("the tools of %s are away: %s", row.pk, refused.detail)
-                self.away.append(f"{row.name}: {refused.detail}")
+                self.away.append(row.name)  # what a server says is never an instruction
 
     def _add(self, tool: Callee) -> None:
         self.tools.setdefault(tool.name, tool)

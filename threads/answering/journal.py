@@ -23,6 +23,7 @@ from streams.outbox import announce
 from threads.agent_events import PiUsage
 from threads.answering.watch import TakenOver
 from threads.answers import Answer
+from threads.runtimes.saying import as_tokens
 from threads.spending import Spending
 from threads.tokens import Tokens
 
@@ -30,7 +31,7 @@ from threads.tokens import Tokens
 class Journal:
     """The entries of one answer, and what follows from them."""
 
-    def __init__(self, answer: Answer, clean: Callable[[str], str]) -> None:
+    def __init__(self, answer: Answer, clean: Callable[[Any], Any]) -> None:
         self.answer, self.clean = answer, clean
         self.entries: list[dict[str, Any]] = list(answer.done)
 
@@ -94,10 +95,10 @@ class Journal:
         used = response.usage
         return PiUsage(
             run_id=self.answer.pk,
-            input=max(0, used.input_tokens - used.cache_read_tokens - used.cache_write_tokens),
-            output=used.output_tokens,
-            cache_read=used.cache_read_tokens,
-            cache_write=used.cache_write_tokens,
+            input=as_tokens(used.input_tokens - used.cache_read_tokens - used.cache_write_tokens),
+            output=as_tokens(used.output_tokens),
+            cache_read=as_tokens(used.cache_read_tokens),
+            cache_write=as_tokens(used.cache_write_tokens),
             usd=None,
             model=response.model_name or "",
         )
@@ -126,20 +127,12 @@ class Journal:
 
     def add(self, entry: dict[str, Any], *told: Event) -> None:
         """One more entry, and what the thread is told of it. Needs a transaction. Raises `TakenOver`."""
-        entries = [*self.entries, self._kept(entry)]
+        entries = [*self.entries, {name: self.clean(value) for name, value in entry.items()}]
         if not self.answer.note(done=entries):
             raise TakenOver
         self.entries = entries
         for event in told:
             announce(self.answer.thread, event, by=self.answer.agent)
-
-    def _kept(self, value: Any) -> Any:
-        """Without secrets, and without what no column keeps."""
-        if isinstance(value, str):
-            return self.clean(value)
-        if isinstance(value, dict):
-            return {self.clean(name): self._kept(one) for name, one in value.items()}
-        return [self._kept(one) for one in value] if isinstance(value, list) else value
 
 
 def call_key(turn: int, call: ToolCallPart) -> str:

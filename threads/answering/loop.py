@@ -22,7 +22,7 @@ from threads.answering.thinking import Asked, Provider, Unanswered
 from threads.answering.troubles import trouble
 from threads.answering.turns import call
 from threads.answering.watch import Stopped, TakenOver, Watch
-from threads.answers import Answer
+from threads.answers import BEHIND, Answer
 from threads.followed import CANCELLED, COMPLETED, FAILED, RUNNING
 from threads.models import Thread
 from threads.rights import NoLongerAllowed
@@ -81,8 +81,8 @@ class Answering:
             else:
                 self._turn(provider, hands)
 
-    def _clean(self, text: str) -> str:
-        return self.telling.clean(text)
+    def _clean(self, value: Any) -> Any:
+        return self.telling.clean(value)
 
     def _provider(self) -> Provider:
         """With the key, for as long as this goes on. Raises `Refused` where that is gone."""
@@ -111,7 +111,8 @@ class Answering:
                 "too_many_turns", f"It called tools {MOST_TURNS} times and came to no end; ask for less at once."
             )
         with inside(self.answer.house_id):
-            Spending.objects.require_left(self.answer.agent, run=self.answer.pk)
+            above = self.answer.recipe.get("above", "")
+            Spending.objects.require_left(self.answer.agent, above=above, run=self.answer.pk)
         asked = Asked(
             instructions=self.journal.instructions or "",
             messages=self.journal.messages(),
@@ -201,4 +202,5 @@ class Answering:
             row.finish(status, code=code, reason=reason, text=text, spent=spent, by=row.stop_asked_by)
             SecretDelivery.objects.note_redactions(answer.pk, dict(self.telling.hits))
             if status == COMPLETED and text.strip():
-                Answer.objects.ask(thread, text, by=row.agent, depth=answer.depth + 1, about=answer.pk)
+                behind = row.recipe.get(BEHIND, [])
+                Answer.objects.ask(thread, text, by=row.agent, depth=row.depth + 1, about=row.pk, behind=behind)

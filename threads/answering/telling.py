@@ -7,6 +7,7 @@ The part that may or may not have arrived is appended again as an empty one; the
 
 import time
 from collections import Counter
+from typing import TypeVar
 
 from houses.tenancy import inside, need_not_last
 from sandboxes.redaction import Redactor
@@ -16,6 +17,7 @@ from threads.answering.watch import TakenOver
 from threads.answers import LONGEST, Answer
 from threads.run_events import AnswerPart
 
+T = TypeVar("T")
 EVERY = 0.1  # seconds between two parts
 AT_ONCE = 8_000  # bytes that do not wait so long
 
@@ -39,11 +41,11 @@ class Telling:
         """Values that nobody is to see from here on."""
         self.redactor = Redactor({name: value.encode() for name, value in values.items()})
 
-    def clean(self, text: str) -> str:
-        """The text as everybody may see it, and as the database keeps it."""
-        _, kept, hits = self.redactor.split(text.encode(errors="replace"), final=True)
+    def clean(self, value: T) -> T:
+        """A text, or what is made up of texts, as everybody may see it and as the database keeps it."""
+        kept, hits = self.redactor.clean(value)
         self.hits.update(hits)
-        return kept.replace("\0", "")
+        return kept
 
     def resume(self) -> None:
         """Somebody else told something before; what they had not told to the end is cut off."""

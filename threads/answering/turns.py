@@ -6,8 +6,6 @@ from django.db import transaction
 from pydantic_ai.messages import ToolCallPart
 
 from houses.refusals import Refused
-from houses.rights import may
-from houses.scopes import X
 from houses.tenancy import inside
 from threads.answering.calling import Begun, Callee, Result, Work, as_data, cut
 from threads.answering.hands import Hands
@@ -52,8 +50,7 @@ def _begin(tool: Callee | None, work: Work, arguments: Any) -> Result | Begun:
         return Result("The arguments of this call are no JSON object.", is_error=True)
     try:
         with transaction.atomic():
-            if not may(work.bot, X, tool.row):
-                return Result(f"You may not use {tool.name} any more.", is_error=True)
+            work.require_tool(tool.row)
             return tool.begin(work, arguments)
     except Refused as refused:
         return Result(refused.detail, is_error=True)

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from artifacts.content import text_of
 from artifacts.models import Repository
-from houses.models import House, Memory
-from houses.refusals import NotFound
-from houses.rights import require
-from houses.scopes import R
+from houses.models import Memory
+from houses.refusals import NotFound, Refused
+from houses.rights import here
+from houses.scopes import R, W
 from houses.tenancy import current_house, inside
 from houses.tools import DELEGATE_TASK, MAKE, READ_FILE, RECALL, REMEMBER, RUN_COMMAND
 from sandboxes.models import Environment
@@ -22,7 +22,7 @@ from streams.client import streams
 from threads.answering.calling import LONGEST, Begun, Result, Work, cut
 from threads.answering.watch import Stopped
 from threads.delegating import bot_named
-from threads.followed import COMPLETED, RUNNING
+from threads.followed import COMPLETED
 from threads.models import Command, Make
 from threads.rights import NoLongerAllowed
 
@@ -40,18 +40,7 @@ def run_command(work: Work, given: dict[str, Any]) -> Begun:
 
 def its_output(work: Work, note: dict[str, Any]) -> Result:
     """Wait for the end of a command; one that is not wanted any more is ended too."""
-
-    def look() -> Command | None:
-        command = Command.objects.get(pk=note["command"])
-        return command if command.is_over else None
-
-    try:
-        command = _awaited(work, look)
-    except (Stopped, NoLongerAllowed) as over:  # whoever takes over would wait on; these do not
-        with inside(work.answer.house_id):
-            by = work.answer.stop_asked_by
-            Command.objects.get(pk=note["command"]).end(by=by, reason="" if by else over.detail)
-        raise
+    command: Command = _awaited(work, lambda: Command.objects.get(pk=note["command"]))
     printed = cut(ESCAPES.sub("", _printed(work, command)))
     how = f"exit code {command.exit_code}" if command.exit_code is not None else command.status
     reason = f" ({command.reason})" if command.reason else ""
@@ -87,20 +76,15 @@ def make(work: Work, given: dict[str, Any]) -> Begun:
 
 
 def what_was_made(work: Work, note: dict[str, Any]) -> Result:
-    """Wait for the end of a make."""
-
-    def look() -> Make | None:
-        made = Make.objects.get(pk=note["make"])
-        return made if made.status != RUNNING else None
-
-    made = _awaited(work, look)
+    """Wait for the end of a make; one that is not wanted any more is ended too."""
+    made: Make = _awaited(work, lambda: Make.objects.get(pk=note["make"]))
     reason = f": {made.reason}" if made.reason else ""
     return Result(f"{made.target}: {made.status}{reason}", is_error=made.status != COMPLETED)
 
 
 def read_file(work: Work, given: dict[str, Any]) -> Result:
     """As the branch of its repository has it; by default that of the thread's environment."""
-    require(work.bot, R, House(pk=work.answer.house_id))
+    work.require(R, here())
     name = given.get("repository", "")
     repository = _named(Repository, name) if name else work.thread.resolve_environment().repository
     content = repository.read(given["path"].lstrip("/"), MOST_FILE)
@@ -112,6 +96,7 @@ def read_file(work: Work, given: dict[str, Any]) -> Result:
 
 def remember(work: Work, given: dict[str, Any]) -> Result:
     """For the house."""
+    work.require(W, here())
     asked = {name: given[name] for name in ("subject", "kind", "tags") if given.get(name)}
     Memory.objects.remember(given["text"], source=work.answer.thread_id, by=work.bot, **asked)
     return Result("Remembered.")
@@ -119,7 +104,7 @@ def remember(work: Work, given: dict[str, Any]) -> Result:
 
 def recall(work: Work, given: dict[str, Any]) -> Result:
     """Of what the house remembers, and the bot."""
-    require(work.bot, R, House(pk=work.answer.house_id))
+    work.require(R, here())
     found = Memory.objects.seen_by(work.bot).recall(given["query"])[:REMEMBERED]
     lines = [f"- {memory.created_at:%Y-%m-%d} {memory.subject or memory.kind}: {memory.text}" for memory in found]
     return Result(cut("\n".join(lines)) or "Nothing is remembered about that.")
@@ -134,13 +119,25 @@ def _named(rows: Any, name: str) -> Any:
 
 
 def _awaited(work: Work, look: Callable[[], Any]) -> Any:
+    """What was begun, when it is over. Raises what `Watch` does."""
     while True:
-        work.watch()
+        try:
+            work.watch()
+        except (Stopped, NoLongerAllowed) as over:  # whoever takes over would wait on; these do not
+            _end(work, look, over)
+            raise
         with inside(work.answer.house_id):
             found = look()
-        if found is not None:
+        if found.finished_at is not None:
             return found
         time.sleep(EVERY)
+
+
+def _end(work: Work, look: Callable[[], Any], over: Refused) -> None:
+    with inside(work.answer.house_id):
+        found, by = look(), work.answer.stop_asked_by
+        if found.agent_id == work.bot.pk:  # else somebody was making the same already, and still wants it
+            found.end(by=by, reason="" if by else over.detail)
 
 
 VERBS: dict[str, tuple[Any, ...]] = {

@@ -7,6 +7,7 @@ from threads.api.events import EventsView
 from threads.api.inbox import InboxDoneView, InboxEntryView, InboxReadView, InboxView
 from threads.api.links import LinksView
 from threads.api.makes import MakesView, MakeView, PlanView, RepositoryMakesView, StopMakeView
+from threads.api.runs import RunView, StopAnswerView, StopRunView
 from threads.api.secrets import SecretDeliveriesView, SecretUsesView
 from threads.api.spending import LimitsView, SpendingView, ThreadSpendingView
 from threads.api.stories import LineageView, StaleView, WhyView
@@ -39,7 +40,10 @@ urlpatterns = [
     path(THREAD + "commands/<slug:command>/stop/", StopCommandView.as_view()),
     path(THREAD + "tasks/", TasksView.as_view()),
     path(THREAD + "runs/", RunsView.as_view()),
-    path(THREAD + "waiting/", QuestionsView.as_view()),
+    path(THREAD + "runs/<slug:run>/", RunView.as_view()),
+    path(THREAD + "runs/<slug:run>/stop/", StopRunView.as_view()),
+    path(THREAD + "answers/<slug:reply>/stop/", StopAnswerView.as_view()),
+    path(THREAD + "questions/", QuestionsView.as_view()),
     path(THREAD + "waiting-messages/", WaitingMessagesView.as_view()),
     path(THREAD + "waiting-messages/<slug:message>/", WaitingMessageView.as_view()),
     path(THREAD + "plan/", PlanView.as_view()),

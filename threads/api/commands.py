@@ -65,10 +65,10 @@ class StoppingSerializer(Strict):
 class CommandsView(ThreadView):
     @operation("list_commands", "commands", query=CommandQuery, gives=CommandPageSerializer)
     def get(self, request: Request, house: str, thread: str) -> Response:
-        """The thread's commands, newest first."""
+        """The thread's commands, newest first; the runs of a bot are a list of their own."""
         query = self.asked(CommandQuery)
         which = {"status": query["status"]} if "status" in query else {}
-        commands = Command.objects.filter(thread=self.thread, **which).select_related("agent")
+        commands = Command.objects.filter(thread=self.thread, bot=None, **which).select_related("agent")
         return page(commands, CommandSerializer, query, by="created_at")
 
     @operation("run_command", "commands", takes=NewCommandSerializer, gives=CommandSerializer, status=201)

@@ -65,6 +65,7 @@ class UsesSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     version = serializers.IntegerField(allow_null=True, help_text="Null once it was forgotten.")
     environments = InjectingSerializer(many=True)
+    bots = AgentSerializer(many=True, help_text="Those whose model is asked with it as its key.")
     bindings = BindingUseSerializer(many=True)
     deliveries = serializers.IntegerField(help_text="Runs that received it.")
     redactions = serializers.IntegerField(help_text="How often it was hidden in their output.")
@@ -96,6 +97,7 @@ class SecretUsesView(HouseView):
             "name": name,
             "version": uses.secret.version if uses.secret else None,
             "environments": environments,
+            "bots": [one.agent for one in uses.bots],
             "bindings": [_told(one) for one in uses.bindings],
             "deliveries": uses.deliveries.count(),
             "redactions": uses.redactions,

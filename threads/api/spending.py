@@ -13,6 +13,7 @@ from houses.api.paging import PageQuery, PageSerializer, page_of
 from houses.api.schema import operation
 from houses.api.view import HouseView, answer
 from houses.finding import found
+from houses.refusals import Forbidden
 from threads.api.threads import ThreadView
 from threads.models import Spending, Thread
 from threads.spending import Limit, SpendingQuerySet, Spent, month_of
@@ -126,6 +127,11 @@ class LimitsView(HouseView):
     def get(self, request: Request, house: str, agent: UUID) -> Response:
         """The limits that hold for a bot this month, its own and the house's, with what is used of them."""
         bot = found(bots_here(), NO_BOT, pk=agent)
+        if not Spending.objects.are_all_seen_by(self.agent):
+            raise Forbidden(
+                "What is used of a limit is told to whoever manages the house, or may read every thread that something "
+                "was spent in; the limits themselves are under budgets."
+            )
         held = Spending.objects.left(bot)
         return page_of(held, self.asked(PageQuery), key=limit_key, told=lambda one: LimitSerializer(one).data)
 

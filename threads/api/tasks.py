@@ -10,16 +10,18 @@ from houses.api.houses import AgentSerializer
 from houses.api.paging import PageQuery, PageSerializer, page
 from houses.api.schema import operation
 from houses.api.view import Strict, answer
-from houses.finding import found
-from houses.models import Agent, Member
-from houses.refusals import Invalid, NotFound
-from houses.rights import require
-from houses.scopes import W
+from houses.finding import agent_named, found
+from houses.models import Agent
+from houses.refusals import Forbidden, Invalid, NotFound
+from houses.rights import require, rights
+from houses.scopes import R, W
 from sandboxes.models import Sandbox
 from threads.api.threads import ThreadSerializer, ThreadView, environment_named
-from threads.delegating import bot_named, require_readable
+from threads.delegating import bot_named
 from threads.followed import STATUSES
 from threads.models import Command, Thread, WaitingMessage
+
+NO_MACHINE = "There is no such machine at work in this house."
 
 
 class RunSerializer(serializers.Serializer[Any]):
@@ -51,7 +53,9 @@ class RunPageSerializer(PageSerializer):
 class NewTaskSerializer(Strict):
     """A task for a coding agent."""
 
-    bot = serializers.CharField(help_text="The name or the id of a bot of this house.")
+    bot = serializers.CharField(
+        required=False, help_text="The name or the id of a bot of this house; else the one that drives the thread."
+    )
     text = serializers.CharField(trim_whitespace=False)
     environment = serializers.CharField(
         required=False, help_text="An id; else the thread's environment, else the house's default."
@@ -97,7 +101,7 @@ class TasksView(ThreadView):
         one, new = self.thread, self.sent(NewTaskSerializer)
         child = one.delegate(
             new["text"],
-            bot=bot_named(new["bot"]),
+            bot=_bot(new, one),
             by=self.agent,
             environment=environment_named(new, self.agent, self.house),
             sandbox=sandbox_named(new, self.agent),
@@ -119,13 +123,15 @@ class RunsView(ThreadView):
 class QuestionsView(ThreadView):
     @operation("ask_somebody", "tasks", takes=QuestionSerializer, gives=RunSerializer, status=201)
     def post(self, request: Request, house: str, thread: str) -> Response:
-        """Say that the run that goes on waits on somebody; whatever is said in the thread next answers it."""
+        """For the run that goes on: it waits on somebody; whatever is said in the thread next answers it."""
         one, new = self.thread, self.sent(QuestionSerializer)
         require(self.agent, W, one)
         run = Command.objects.runs().unfinished().filter(thread=one).select_related("agent", "bot", "thread").first()
         if run is None:
             raise Invalid("No agent is at work in this thread, so nothing waits.")
-        run.wait_on(_somebody(new["on"]), new["question"])
+        if self.agent.pk != run.bot_id or self.agent.within not in ("", one.pk):
+            raise Forbidden("Only the agent that is at work in this thread asks for itself; say it instead.")
+        run.wait_on(agent_named(new["on"]), new["question"])
         return answer(RunSerializer, run, 201)
 
 
@@ -134,7 +140,7 @@ class WaitingMessagesView(ThreadView):
     def get(self, request: Request, house: str, thread: str) -> Response:
         """What was said to the bot at work and not handed over yet, oldest first."""
         waiting = WaitingMessage.objects.still_waiting().filter(thread=self.thread).select_related("agent")
-        return page(waiting, WaitingMessageSerializer, self.asked(PageQuery), by="created_at")
+        return page(waiting, WaitingMessageSerializer, self.asked(PageQuery), order=("created_at",))
 
 
 class WaitingMessageView(ThreadView):
@@ -159,15 +165,28 @@ def sandbox_named(new: dict[str, Any], agent: Agent) -> Sandbox | None:
     """The machine that was asked for, which is for whoever may write in a thread that works on it."""
     if "sandbox" not in new:
         return None
-    sandbox = found(Sandbox.objects.live(), "There is no such machine at work in this house.", pk=new["sandbox"])
-    require_readable(agent, sandbox, Thread.objects.readable_by(agent))
+    sandbox = found(Sandbox.objects.live(), NO_MACHINE, pk=new["sandbox"])
+    require_shared(agent, sandbox)
     return sandbox
 
 
-def _somebody(word: str) -> Agent:
-    wanted = word.strip().removeprefix("@").lower()
-    here = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True)
-    for agent in here:
-        if wanted in (str(agent.pk), (agent.name or "").lower()):
-            return agent
-    raise NotFound(f"Nobody called {word!r} is in this house.")
+def require_shared(by: Agent, sandbox: Sandbox) -> None:
+    """Refuse a machine to whoever may not write in every thread that works on it: who works there has all its files."""
+    threads = list(Thread.objects.on(sandbox))
+    if not threads:
+        raise NotFound(NO_MACHINE)
+    held = rights(by, threads)
+    if any(R not in held[thread.pk].bits for thread in threads):
+        raise NotFound(NO_MACHINE)
+    for thread in threads:
+        require(by, W, thread)
+
+
+def _bot(new: dict[str, Any], thread: Thread) -> Agent:
+    if "bot" in new:
+        return bot_named(new["bot"])
+    if thread.agent is None:
+        raise Invalid("bot: no bot drives this thread; say which one is to do it.")
+    return thread.agent
+
+

@@ -12,6 +12,7 @@ from houses.api.schema import operation
 from houses.api.view import HouseView, Strict, answer
 from houses.finding import found
 from houses.models import Agent, House
+from houses.refusals import Forbidden
 from houses.rights import require
 from houses.scopes import R
 from sandboxes.models import Environment
@@ -211,11 +212,17 @@ def with_seen_parents(told: list[dict[str, Any]], agent: Agent) -> list[dict[str
 
 
 def environment_named(new: dict[str, Any], agent: Agent, house: House) -> Environment | None:
-    """The environment that was asked for by its id, which is for whoever may read the house."""
+    """The environment that was asked for by its id, which is for whoever may read the house.
+
+    A run stays in the one of its thread: another one has other secrets, and may open the network.
+    """
     if "environment" not in new:
         return None
     require(agent, R, house)
-    return found(Environment.objects.all(), pk=new["environment"])
+    environment = found(Environment.objects.all(), pk=new["environment"])
+    if agent.within and environment != Thread.objects.get(pk=agent.within).resolve_environment():
+        raise Forbidden("The token of a run asks for work in the environment of its thread, and in no other one.")
+    return environment
 
 
 def _chosen(query: dict[str, Any], agent: Agent) -> QuerySet[Thread]:

@@ -1,1 +1,1 @@
-"""Following a command, or the run of an agent: from the claim to the rest. Killed anywhere, another worker takes over."""
+"""Following a command, or an agent's run, from the claim to the rest. Killed anywhere, another worker takes over."""

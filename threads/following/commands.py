@@ -24,11 +24,11 @@ from threads.commands import Command
 from threads.events import CommandOutput
 from threads.followed import CANCELLED, COMPLETED, FAILED
 from threads.following.driving import Drive
-from threads.following.holding import EVERY, still_mine
+from threads.following.holding import EVERY, held, still_mine
 from threads.following.keeping import keep, keep_run
-from threads.following.resolving import leave
 from threads.following.starting import start
 from threads.following.style import active_style
+from threads.leaving import leave
 from threads.rights import NoLongerAllowed
 from threads.witnessing import note_first_output, tell_failure
 
@@ -36,17 +36,28 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
 PAUSE = 0.03  # seconds between chunks of a command that prints without end: what gathers meanwhile goes together
 MOST_ATTEMPTS = 8  # workers that began to follow one command, before it is said that none will succeed
-PLACES = threading.BoundedSemaphore(settings.FOLLOWED_AT_ONCE)  # by one worker; the rest wait as rows
+COMMANDS = -1  # where runs have their depth
+PLACES: dict[int, threading.BoundedSemaphore] = {}  # by one worker; the rest wait as rows
 
 
 def follow_aside(house_id: str, command_id: str) -> None:
     """Claim a command and follow it in a thread of this process. Without a place to spare it waits for the sweep."""
-    if PLACES.acquire(blocking=False):
+    places = _places_for(house_id, command_id)
+    if places.acquire(blocking=False):
         name = f"follow {command_id}"
-        threading.Thread(target=_follow_here, args=[house_id, command_id], name=name, daemon=True).start()
+        threading.Thread(target=_follow_here, args=[house_id, command_id, places], name=name, daemon=True).start()
 
 
-def _follow_here(house_id: str, command_id: str) -> None:
+def _places_for(house_id: str, command_id: str) -> threading.BoundedSemaphore:
+    """A run may wait for commands and for deeper runs: were their places the same, those who wait could have all."""
+    with inside(house_id):
+        level = Command.objects.runs().filter(pk=command_id).values_list("depth", flat=True).first()
+    return PLACES.setdefault(
+        COMMANDS if level is None else level, threading.BoundedSemaphore(settings.FOLLOWED_AT_ONCE)
+    )
+
+
+def _follow_here(house_id: str, command_id: str, places: threading.BoundedSemaphore) -> None:
     close_old_connections()
     try:
         with inside(house_id):
@@ -60,12 +71,12 @@ def _follow_here(house_id: str, command_id: str) -> None:
         logger.exception("command %s lost its follower", command_id)
     finally:
         connection.close()
-        PLACES.release()
+        places.release()
 
 
 def follow(command: Command) -> None:
     """From the claim to the rest, for whoever asked for it."""
-    with acting(command.agent_id):
+    with acting(command.agent_id), held(command):
         _see_through(command)
 
 
@@ -78,8 +89,11 @@ def _see_through(command: Command) -> None:
         _follow_to_the_end(command, redactor)
     except Refused as refused:
         _give_up(command, refused.detail, CANCELLED if isinstance(refused, NoLongerAllowed) else FAILED, refused.code)
-    except StreamError:
+    except StreamError as error:
         tell_failure(command, "stream", again=True)
+        if not error.permanent:  # the server is away for a while: nobody could have followed it
+            with inside(command.house_id):
+                command.uncount()
         raise
     except ProviderError as error:
         tell_failure(command, "sandbox", again=not error.permanent)
@@ -202,6 +216,9 @@ def _give_up(command: Command, reason: str, status: str, code: str) -> None:
             mine.figures = command.figures
             if mine.stop_asked_by_id:
                 status, code = CANCELLED, "stopped"
+            if mine.started_at is not None:  # else nothing was handed to it
+                hidden = {name: value.encode() for name, value in mine.handing().hidden.items()}
+                reason, _ = Redactor(hidden).clean(reason)
             mine.rest(status, reason=reason, by=mine.stop_asked_by, code=code)
     if mine is not None:
         leave(mine)

@@ -6,8 +6,8 @@ once.
 """
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 from django.db import close_old_connections
 
@@ -20,8 +20,10 @@ from streams.events import Event
 from streams.outbox import is_behind, relay
 from threads.agent_events import PiToolCall, PiToolResult, PiUsage
 from threads.commands import Command
+from threads.following.hiding import Hiding, Told
 from threads.following.launching import adapter_of
 from threads.following.looking import LookAfter
+from threads.following.portions import portions
 from threads.run_events import SessionStarted
 from threads.runtimes.adapter import Heard as Said
 from threads.runtimes.adapter import Outcome
@@ -37,9 +39,11 @@ NOTHING = Said()
 
 @dataclass
 class Heard:
-    """What a chunk of output came to."""
+    """What a chunk of output came to: events, and what is told of them."""
 
     events: list[Event] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    hits: Counter[str] = field(default_factory=Counter)
     over: bool = False
 
 
@@ -51,6 +55,7 @@ class Drive:
         self.run, self.redactor = run, redactor
         self.machine, self.ref = run.sandbox.machine, run.sandbox.ref
         self.adapter = adapter_of(run)
+        self.hiding = Hiding(redactor)
         self.tokens = Tokens()
         self.calls: set[str] = set()  # tool calls that have not answered
         self.at = self.unfinished = 0  # bytes dealt with, and those of a line that has not ended
@@ -85,13 +90,12 @@ class Drive:
         while self.at < self.run.poured:
             self._hear(self._heard_before(self.run.poured))
         if self.run.pouring > self.run.poured:
-            heard = Heard()
+            told: list[Told] = []
             while self.at < self.run.pouring:
-                again = self._hear(self._heard_before(self.run.pouring))
-                heard.events += again.events
+                told += self._hear(self._heard_before(self.run.pouring)).told
             relay(self.run.house_id, self.run.thread.stream_id)
-            self._append([self._redacted(event) for event in heard.events])
-            self.look_after.note_taken()
+            self._append(told)
+        self.look_after.taken.clear()  # noted with their chunks
 
     def _heard_before(self, end: int) -> bytes:
         """Lines as they were cut the first time: where there is no end of a line, a chunk was as long as can be."""
@@ -106,9 +110,9 @@ class Drive:
         return self._cut(raw, ended.output_bytes if ended is not None else None)
 
     def _cut(self, raw: bytes, end: int | None) -> bytes:
-        """As far as lines go; all of it where the output ends, or where a line is longer than any should be."""
-        most = AT_ONCE
-        while not (whole := raw.rfind(b"\n") + 1):
+        """As far as lines go, a long one alone; all of it where the output ends, or a line has no end."""
+        most, whole = AT_ONCE, raw.rfind(b"\n") + 1
+        while not whole:
             if (end is not None and self.at + len(raw) >= end) or len(raw) >= LONGEST_LINE:
                 return raw
             if len(raw) < most and end is None:
@@ -118,8 +122,9 @@ class Drive:
                 self.ref, self.run.pk, self.at, most if end is None else min(most, end - self.at)
             )
             if len(longer) == len(raw):
+                self.unfinished = len(raw)
                 return raw if end is not None else b""
-            raw = longer
+            raw, whole = longer, longer.find(b"\n") + 1
         self.unfinished = len(raw) - whole
         return raw[:whole]
 
@@ -140,6 +145,7 @@ class Drive:
         self.is_over = self.is_over or heard.over
         for event in heard.events:
             self._witness(event)
+            heard.told += self.hiding.told(event, heard.hits)
         return heard
 
     def _witness(self, event: Event) -> None:
@@ -155,7 +161,7 @@ class Drive:
         if self.run.session.get("id") != session:
             self.run.session["id"] = session
             with inside(self.run.house_id):
-                Command.objects.filter(pk=self.run.pk).update(session=self.run.session)
+                self.run.mine.update(session=self.run.session)
         runtime = self.run.task["runtime"]
         return SessionStarted(run_id=self.run.pk, runtime=runtime, session=session, resumed=resumed)
 
@@ -164,48 +170,30 @@ class Drive:
         heard = self._hear(chunk)
         self.look_after.last_heard = time.monotonic()
         AGENT_LINES.inc(chunk.count(b"\n"))
-        if not heard.events:
+        if not heard.told:
             return True
-        events = [self._redacted(event) for event in heard.events]
-        hits: dict[str, int] = {}
-        for _, _, found in events:
-            for name, count in found.items():
-                hits[name] = hits.get(name, 0) + count
         with inside(self.run.house_id):
-            mine = self.run.note_chunk(self.at, style="", hits=hits)
+            mine = self.run.note_chunk(self.at, style="", hits=dict(heard.hits))
             if mine and any(isinstance(event, PiUsage) for event in heard.events):
                 Spending.objects.note(self.run, self.tokens)  # with the chunk: nothing is told that was not counted
+            if mine:
+                self.look_after.note_taken()  # with the chunk: whoever takes over has only what is after it to note
             behind = mine and is_behind(self.run.thread.stream_id)
         if not mine:
             return False
         if behind:
             relay(self.run.house_id, self.run.thread.stream_id)
-        self._append(events)
-        self.look_after.note_taken()
+        self._append(heard.told)
         return True
 
-    def _append(self, events: list[tuple[str, Any, dict[str, int]]]) -> None:
-        told = [
-            {"type": kind, "payload": payload, "author_agent_id": str(self.run.bot_id)} for kind, payload, _ in events
-        ]
-        producer = Producer(f"command {self.run.pk}", epoch=0, seq=self.run.sequence)
-        streams().append(self.run.house_id, self.run.thread.stream_id, told, producer)
-
-    def _redacted(self, event: Event) -> tuple[str, Any, dict[str, int]]:
-        hits: dict[str, int] = {}
-        return event.kind, self._clean(event.payload, hits), hits
-
-    def _clean(self, value: Any, hits: dict[str, int]) -> Any:
-        if isinstance(value, str):
-            _, text, found = self.redactor.split(value.encode(errors="replace"), final=True)
-            for name, count in found.items():
-                hits[name] = hits.get(name, 0) + count
-            return text if found else value
-        if isinstance(value, dict):
-            return {key: self._clean(one, hits) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self._clean(one, hits) for one in value]
-        return value
+    def _append(self, told: list[Told]) -> None:
+        run, chunk = self.run, self.run.sequence
+        for number, portion in enumerate(portions(told)):
+            events = [{"type": kind, "payload": said, "author_agent_id": str(run.bot_id)} for kind, said in portion]
+            producer = Producer(f"command {run.pk}", epoch=0, seq=chunk)
+            if number:  # a chunk has one number in its row: its further portions are known by their names
+                producer = Producer(f"command {run.pk} {chunk}+{number}", epoch=0, seq=0)
+            streams().append(run.house_id, run.thread.stream_id, events, producer)
 
     # Input and end
 
@@ -217,8 +205,10 @@ class Drive:
             return
 
     def _decide(self, ended: Exit | None) -> Outcome:
-        stopped = self.run.is_ending
-        return self.outcome or self.adapter.outcome(ended, stop_asked=stopped)
+        """What it said last goes to many places from here; no secret goes with it."""
+        outcome = self.outcome or self.adapter.outcome(ended, stop_asked=self.run.is_ending)
+        (sentence, summary), _ = self.redactor.clean([outcome.sentence, outcome.summary])
+        return replace(outcome, sentence=sentence, summary=summary)
 
     def _end(self, ended: Exit | None) -> tuple[Exit | None, Outcome]:
         """It has said its last word, or is not to go on: the program ends, and everything it started."""

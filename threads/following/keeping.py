@@ -18,7 +18,7 @@ from threads.followed import CANCELLED, COMPLETED, FAILED
 from threads.following.crediting import MEMORY, Memory, credit
 from threads.following.landing import hold, land, land_run, title
 from threads.following.launching import pack_session
-from threads.following.resolving import leave
+from threads.leaving import leave
 from threads.rights import NoLongerAllowed
 from threads.runtimes.adapter import Outcome
 

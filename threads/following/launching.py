@@ -6,7 +6,7 @@ from artifacts.merge import OURS
 from artifacts.models import Repository
 from artifacts.repositories import author
 from houses import run_tokens
-from houses.bots import MESSAGES
+from houses.bots import CHAT, MESSAGES, RESPONSES
 from sandboxes.models import Sandbox
 from sandboxes.provider import Door, Exec
 from sandboxes.redaction import Redactor
@@ -16,7 +16,14 @@ from threads.runtimes.adapter import Adapter, Task
 from threads.runtimes.adapters import adapter
 from threads.runtimes.launch import launch_script, variables
 
+MOST_EARLIER = 64 * 1024  # characters
 STATE = ".arbe"  # the folder of the home that holds sessions, one for each thread
+# All that the house's key is put in for: what else its provider does for who has it, no agent asks for.
+ASKS = {
+    CHAT: ("POST /chat/completions", "GET /models"),
+    RESPONSES: ("POST /responses", "GET /models"),
+    MESSAGES: ("POST /v1/messages", "POST /v1/messages/count_tokens", "GET /v1/models"),
+}
 
 
 def adapter_of(run: Command) -> Adapter:
@@ -38,11 +45,13 @@ def adapter_of(run: Command) -> Adapter:
 
 def _told(run: Command) -> str:
     """What was said to it; and that the branch went on without it, where what both did has to be brought together."""
-    marked = run.session.get("marked")
+    marked, said = run.session.get("marked"), run.text
+    if earlier := run.session.get("earlier"):
+        said = f"[You do not remember this thread. What you were told before:]\n\n{earlier}\n\n[And now:]\n\n{said}"
     if not marked:
-        return run.text
+        return said
     return (
-        f"{run.text}\n\n[What you did before has not landed: `{marked['branch']}` has changed meanwhile. Both sides "
+        f"{said}\n\n[What you did before has not landed: `{marked['branch']}` has changed meanwhile. Both sides "
         f"are in {', '.join(marked['files'])}, between the marks <<<<<<< {OURS} and >>>>>>> {marked['branch']}; "
         "bring them together.]"
     )
@@ -73,6 +82,7 @@ def exec_of(run: Command, handed: Handed) -> Exec:
                 headers=keys,
                 drops=("authorization", "x-api-key"),
                 public=not settings.LOCAL_MODELS,
+                only=ASKS[recipe["api"]],
             ),
             Door(prefix="arbe", url=settings.ARBE_URL, headers=token, drops=("authorization", "cookie")),
         ),
@@ -94,6 +104,19 @@ def bring_session(run: Command, sandbox: Sandbox) -> None:
     elif there != sandbox.pk:
         run.session.pop("before", None)  # it died with its machine: the agent begins anew
     run.session["sandbox"] = sandbox.pk
+    if not run.session.get("before"):
+        run.session["earlier"] = _earlier(run)
+
+
+def _earlier(run: Command) -> str:
+    """What the runs before it were told, as far as there is room, from the last: no agent remembers that."""
+    runs = run.thread.commands.filter(bot=run.bot_id, created_at__lt=run.created_at).order_by("-created_at")
+    texts: list[str] = []
+    for text in runs.values_list("text", flat=True)[:50]:
+        if sum(map(len, texts)) + len(text) > MOST_EARLIER:
+            break
+        texts.append(text)
+    return "\n\n".join(reversed(texts))
 
 
 def pack_session(run: Command, repository: Repository, redactor: Redactor) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,21 @@ logger = logging.getLogger(__name__)
 SETTLED = 3.0  # seconds after which a worker that follows a run is known to manage
 SNAPSHOTS = 30.0  # seconds between two snapshots of a tree that is worked in
 SHARE = 20  # and taking them takes no more than a twentieth of the time
+
+
+def said_in(text: str, messages: Sequence[WaitingMessage]) -> list[WaitingMessage]:
+    """Those that the text is made up of: the first that it is, or else as many as have room in it beside each other."""
+    left = text.strip()
+    whole = next((message for message in messages if message.text.strip() == left), None)
+    if whole is not None:
+        return [whole]
+    found = []
+    for message in sorted(messages, key=lambda one: -len(one.text)):  # a short one is easily a part of a longer one
+        before, said, after = left.partition(message.text.strip())
+        if said:
+            left = f"{before}\0{after}"
+            found.append(message)
+    return found
 
 
 @dataclass
@@ -54,7 +70,7 @@ class LookAfter:
         with inside(self.run.house_id):
             need_not_last()
             if self.run.attempts > 1 and now - self.began > SETTLED:  # workers may die often in the hours of a run
-                Command.objects.filter(pk=self.run.pk).update(attempts=1)
+                self.run.mine.update(attempts=1)
                 self.run.attempts = 1
             self._end_if_spent()
             news = [] if self.run.is_ending else list(WaitingMessage.objects.to_steer(self.run.thread_id))
@@ -70,14 +86,17 @@ class LookAfter:
         return True
 
     def note_taken(self) -> None:
-        """The agent has read these texts: whose messages they were is known by what they say, in order."""
+        """The agent has read these texts, each once: whose messages they were is known by what they say, in order.
+
+        Needs a transaction.
+        """
         if not self.taken:
             return
-        with inside(self.run.house_id):
-            waiting = list(WaitingMessage.objects.not_taken(self.run.pk).order_by("sent_at", "pk"))
-            for message in waiting:
-                if any(message.text.strip() in text for text in self.taken):
-                    message.note_taken(by=self.run.actor)
+        waiting = list(WaitingMessage.objects.not_taken(self.run.pk).order_by("sent_at", "pk"))
+        for text in self.taken:
+            for message in said_in(text, waiting):
+                waiting.remove(message)
+                message.note_taken(by=self.run.actor)
         self.taken.clear()
 
     def _hand_over(self, message: WaitingMessage) -> None:
@@ -127,15 +146,17 @@ class LookAfter:
                     repository = self.run.environment.repository
                 seen, session = sandbox.look(repository), pack_session(self.run, repository, self.drive.redactor)
                 with inside(self.run.house_id):
+                    if not self.run.mine.select_for_update():
+                        return  # it is over, or another worker keeps its files: those are newer
                     bare = repository.bare
                     parents = [sandbox.snapshot] if sandbox.snapshot else []
                     snapshot = bare.commit(seen.tree, parents, author(self.run.actor), f"{self.run.pk}, {AT_WORK}")
                     bare.keep(f"{self.run.thread_id}/{self.run.pk}", snapshot)
                     sandbox.keep(snapshot)
                     self.run.session["tree"] = session
-                    Command.objects.filter(pk=self.run.pk).update(session=self.run.session)
+                    self.run.mine.update(session=self.run.session)
         except ProviderError as error:  # the machine is going, and the next look at the process says so
-            logger.warning("no snapshot of run %s: %s", self.run.pk, error.detail)
+            logger.warning("no snapshot of run %s: %s", self.run.pk, self.drive.redactor.clean(error.detail)[0])
         self.seen_at = self.drive.at
         took = time.monotonic() - began
         self.next_snapshot = time.monotonic() + max(SNAPSHOTS, took * SHARE)

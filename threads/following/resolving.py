@@ -52,6 +52,7 @@ def _make(command: Command, sandbox: Sandbox) -> None:
 
 def _is_wanted(command: Command) -> bool:
     with inside(command.house_id):
+        command.renew()  # a set-up takes as long as it takes
         return Command.objects.filter(pk=command.pk, status=RUNNING, stop_asked_by=None, reason="").exists()
 
 
@@ -126,15 +127,3 @@ def _lost(dead: Sandbox) -> str:
         return ""
     moment = datetime.fromtimestamp(kept.author.time, UTC)
     return f"What changed after its files were last kept, on {moment:%d %B at %H:%M:%S} UTC."
-
-
-def leave(command: Command) -> None:
-    """Let a machine go that no thread and no other command needs: a step's, or one of another environment."""
-    with inside(command.house_id):
-        sandbox = command.sandbox
-        if sandbox is None:
-            return
-        needed = Thread.objects.on(sandbox).exists() and command.make_id is None
-        needed = needed or Command.objects.unfinished().filter(sandbox=sandbox).exclude(pk=command.pk).exists()
-    if not needed:
-        sandbox.destroy()  # its snapshot stays

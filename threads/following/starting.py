@@ -1,11 +1,8 @@
 """Starting a command: what it is given, the machine it gets, the tree it finds. Nothing of that happens twice."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from artifacts.merge import still_marked
 from artifacts.repositories import author
@@ -16,7 +13,6 @@ from sandboxes.provider import Exec
 from streams.outbox import announce
 from threads.commands import Command
 from threads.events import CommandStarted
-from threads.followed import LEASE
 from threads.following.launching import adapter_of, bring_session, exec_of
 from threads.following.resolving import place_of
 from threads.handing import Handed, place
@@ -37,9 +33,7 @@ def start(command: Command) -> dict[str, str]:
             command.require_still()
         handed = command.handing()
         what = _exec(command, handed)
-    with _still_here(command):
-        is_ours = _started(command, what, handed)
-    if not is_ours:  # somebody else was first, perhaps with other values
+    if not _started(command, what, handed):  # somebody else was first, perhaps with other values
         with inside(command.house_id):
             handed = command.handing()
     return handed.hidden
@@ -58,27 +52,6 @@ def _exec(command: Command, handed: Handed) -> Exec:
     )
 
 
-@contextmanager
-def _still_here(command: Command) -> Iterator[None]:
-    """Renews the lease meanwhile: the set-up of a machine takes as long as it takes."""
-    over = threading.Event()
-
-    def renew() -> None:
-        try:
-            while not over.wait(LEASE.total_seconds() / 3):
-                with inside(command.house_id):
-                    command.renew()
-                connection.close()
-        finally:
-            connection.close()
-
-    threading.Thread(target=renew, name=f"lease {command.pk}", daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
-
-
 def _started(command: Command, what: Exec, handed: Handed) -> bool:
     """Resolve the machine, bring its tree up to the branch, and start. False if somebody else did meanwhile."""
     began = time.monotonic()
@@ -94,6 +67,7 @@ def _started(command: Command, what: Exec, handed: Handed) -> bool:
         if command.is_run:
             with inside(command.house_id):
                 bring_session(command, sandbox)
+                what = exec_of(command, handed)  # in the session that is there
             _say_first_words(command, sandbox)
         prepared = time.monotonic()
         with inside(command.house_id):

@@ -8,14 +8,14 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from houses.agents import BOT, RUNTIMES
+from houses.agents import RUNTIMES
 from houses.arrivals import welcome_bot
 from houses.bots import ALWAYS, APIS, MENTION, NotReady
 from houses.finding import found
 from houses.indoors import agent_of, in_house
-from houses.models import Agent, Bot, Budget, House, Member, Secret
+from houses.models import Agent, Bot, Budget, House, Secret
 from houses.refusals import Invalid, Refused
 from houses.rights import may
 from houses.scopes import X
@@ -51,20 +51,20 @@ def bots(request: HttpRequest, house: House) -> HttpResponse:
         except Refused as refused:
             detail, status = refused.detail, refused.status
     agents = _bots()
-    spent = Spending.objects.this_month().by("agent_id", [agent.pk for agent in agents])
+    month = Spending.objects.visible_to(agent_of(request)).this_month()
+    spent = month.by("agent_id", [agent.pk for agent in agents])
     context = {
         **_around(request, house),
         "rows": [_row(one, spent) for one in Bot.objects.of_each(agents)],
         "said_limits": request.POST if detail else _shown(Budget.objects.of(None)),
-        "total": Spending.objects.this_month().total(),
+        "total": month.total(),
         "detail": detail,
     }
     return render(request, "houses/bots.html", context, status=status)
 
 
 def _bots() -> list[Agent]:
-    here = Agent.objects.filter(kind=BOT, is_active=True, pk__in=Member.objects.values("agent_id"))
-    return list(here.order_by("name", "pk"))
+    return list(Agent.objects.bots().filter(is_active=True).order_by("name", "pk"))
 
 
 def _row(bot: Bot, spent: dict[Any, Spent]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def bot_new(request: HttpRequest, house: House) -> HttpResponse:
                     Bot.objects.set_up(agent, **_settings(request), by=by)
             return redirect("bot", house.pk, agent.pk)
         except Refused as refused:
-            context |= {"detail": refused.detail, "status": refused.status}
+            context |= {**_refused(refused.detail), "status": refused.status}
     status = context.pop("status")
     return render(request, "houses/bot_new.html", _around(request, house) | context, status=status)
 
@@ -104,8 +104,7 @@ def bot_new(request: HttpRequest, house: House) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def bot(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
     """One bot: its settings, its limits, and what it has done and spent."""
-    here = Agent.objects.filter(kind=BOT, pk__in=Member.objects.values("agent_id"))
-    agent, by = found(here, "There is no such bot in this house.", pk=agent_id), agent_of(request)
+    agent, by = found(Agent.objects.bots(), "There is no such bot in this house.", pk=agent_id), agent_of(request)
     detail, status = "", 200
     if request.method == "POST":
         try:
@@ -117,7 +116,7 @@ def bot(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
             return redirect("bot", house.pk, agent.pk)
         except Refused as refused:
             detail, status = refused.detail, refused.status
-    context = _around(request, house) | _of_bot(agent, by) | {"detail": detail}
+    context = _around(request, house) | _of_bot(agent, by) | _refused(detail)
     if detail:
         context["said" if "limits" not in request.POST else "said_limits"] = request.POST
     return render(request, "houses/bot.html", context, status=status)
@@ -125,17 +124,19 @@ def bot(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
 
 def _of_bot(agent: Agent, reader: Agent) -> dict[str, Any]:
     (settings,) = Bot.objects.of_each([agent])
-    spent = Spending.objects.of_bot(agent)
+    seen = Spending.objects.visible_to(reader)
+    spent = seen.of_bot(agent)
     runs = Command.objects.runs().readable_by(reader).filter(bot=agent).select_related("thread")
     last = list(runs.order_by("-created_at")[:LAST])
-    by_run = Spending.objects.by("run", [run.pk for run in last])
+    by_run = seen.by("run", [run.pk for run in last])
+    limits = Spending.objects.left(agent) if Spending.objects.are_all_seen_by(reader) else []
     return {
         "agent": agent,
         "bot": settings,
         "said": {name: getattr(settings, name) for name in SETTINGS},
         "said_limits": _shown(Budget.objects.of(agent)),
         "wants": _told(settings),
-        "limits": [_bar(limit) for limit in Spending.objects.left(agent) if limit.whose in ("bot", "house")],
+        "limits": [_bar(limit) for limit in limits if limit.whose in ("bot", "house")],
         "month": spent.this_month().total(),
         "ever": spent.total(),
         "runs": [{"run": run, "spent": by_run.get(run.pk)} for run in last],
@@ -163,24 +164,16 @@ def _bar(limit: Limit) -> dict[str, Any]:
 
 
 @in_house
-@require_POST
-def bot_budget_lift(request: HttpRequest, house: House, agent_id: UUID) -> HttpResponse:
-    """No limits of its own from now on."""
-    budget = found(Budget.objects.all(), "It has no limits of its own.", agent_id=agent_id)
-    budget.lift(by=agent_of(request))
-    return redirect("bot", house.pk, agent_id)
-
-
-@in_house
 @require_safe
 def spending(request: HttpRequest, house: House) -> HttpResponse:
     """What models have cost in this house: this month, by bot and by thread, as far as one may read."""
-    rows = Spending.objects.readable_by(agent_of(request))
+    reader = agent_of(request)
+    rows = Spending.objects.visible_to(reader)
     month = rows.this_month()
     by_bot, by_thread = month.by("agent_id"), month.by("thread_id")
     names = {agent.pk: agent for agent in Agent.objects.filter(pk__in=by_bot)}
     costly = sorted(by_thread.items(), key=lambda item: (item[1].usd or 0, item[1].tokens), reverse=True)[:30]
-    threads = Thread.objects.in_bulk([pk for pk, _ in costly])
+    threads = Thread.objects.readable_by(reader).in_bulk([pk for pk, _ in costly])
     context = {
         **_around(request, house),
         "month": month.total(),
@@ -210,6 +203,12 @@ def _settings(request: HttpRequest) -> dict[str, str]:
     }
 
 
+def _refused(detail: str) -> dict[str, str]:
+    """What was refused; where it begins with the name of a field it stands there, and the form says that name."""
+    name, _, sentence = detail.partition(": ")
+    return {"wrong": name, "detail": sentence[:1].upper() + sentence[1:]} if name in SETTINGS else {"detail": detail}
+
+
 def _limits(request: HttpRequest) -> dict[str, Any]:
     """What the form says; an empty field is no limit."""
     return {name: _number(name, request.POST.get(name, "").strip()) for name in LIMITS}
@@ -237,6 +236,5 @@ urlpatterns = [
     path(HERE + "agents/", bots, name="bots"),
     path(HERE + "agents/new/", bot_new, name="bot_new"),
     path(HERE + "agents/<uuid:agent_id>/", bot, name="bot"),
-    path(HERE + "agents/<uuid:agent_id>/limits/lift/", bot_budget_lift, name="bot_budget_lift"),
     path(HERE + "spending/", spending, name="spending"),
 ]

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 
 from houses.finding import found
 from houses.indoors import PageRequest, agent_of, in_house
-from houses.models import Agent, House, Member
+from houses.models import Agent, Bot, House, Member
 from houses.refusals import Refused
 from houses.rights import held, manages, may
 from houses.scopes import R, W
@@ -95,12 +95,17 @@ def tasks(request: HttpRequest, house: House, thread_id: str) -> HttpResponse:
     """Whom a task of this thread can be handed to, and where it can be done."""
     thread = _thread(request, thread_id)
     here = Agent.objects.filter(pk__in=Member.objects.values("agent_id"), is_active=True, runtime__in=ADAPTERS)
-    bots = [{"value": str(bot.pk), "text": f"{bot} ({bot.runtime})"} for bot in here.order_by("name")[:50]]
+    known = sorted(Bot.objects.of_each(here.order_by("name")[:50]), key=lambda bot: bool(bot.problem))
+    bots = [{"value": str(bot.agent_id), "text": _offer(bot)} for bot in known]
     places = [{"value": "", "text": "A machine of its own"}]
     own = Environment.objects.order_by("name").values_list("pk", "name")[:50]
     places += [{"value": pk, "text": f"A machine of its own, {name}"} for pk, name in own]
     places += [{"value": HERE, "text": "The machine of this thread"}] if thread.sandbox_id else []
     return JsonResponse({"bot": bots, "where": places})
+
+
+def _offer(bot: Bot) -> str:
+    return f"{bot} ({bot.agent.runtime}{', not ready' if bot.problem else ''})"
 
 
 def _called(thread: Thread) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ TREE, STATE = f"{HOME}/tree", f"{HOME}/.arbe"
 DOOR = "@DOOR@"  # stands for the address of the door, which is another in every run
 KEY = "arbe"  # the real one is put in at the door
 PIECE = 24 * 1024  # characters: a variable may have 128 kB, and a character four bytes
+LONG = 1000  # characters of a word that is kept out of the script: quoted it can be five times as long
 
 PLACE = f"""\
 You work in a sandbox, in {TREE}: a git repository, on a branch that is yours for this task. What you leave there
@@ -49,11 +50,13 @@ def told(task: Task) -> str:
 
 
 def variables(launch: Launch) -> dict[str, str]:
-    """The environment that the script expects: its own, and the files' contents, a piece to a variable."""
+    """The environment that the script expects: its own, and what files and long words are, a piece to a variable."""
+    texts = [("FILE", number, text) for number, text in enumerate(launch.files.values())]
+    texts += [("WORD", number, word) for number, word in enumerate(launch.argv) if len(word) > LONG]
     pieces = {
         name: piece
-        for number, text in enumerate(launch.files.values())
-        for name, piece in zip(_names(number, text), _pieces(text), strict=True)
+        for what, number, text in texts
+        for name, piece in zip(_names(what, number, text), _pieces(text), strict=True)
     }
     return launch.env | pieces
 
@@ -63,13 +66,15 @@ def launch_script(launch: Launch) -> str:
     lines = [FILL + "umask 077"]
     lines += [f'fill "${name}"; export {name}="$filled"' for name in sorted(launch.env) if DOOR in launch.env[name]]
     for number, (path, text) in enumerate(launch.files.items()):
-        names = _names(number, text)
-        whole = "".join(f"${{{name}}}" for name in names)
+        names = _names("FILE", number, text)
         lines.append(f"mkdir -p {shlex.quote(path.rpartition('/')[0] or '/')}")
-        lines.append(f'fill "{whole}"; printf \'%s\' "$filled" > {shlex.quote(path)}')
+        lines.append(f"fill {_whole(names)}; printf '%s' \"$filled\" > {shlex.quote(path)}")
         lines.append(f"unset {' '.join(names)}")
     lines.append("set --")
-    lines += [f'fill {shlex.quote(word)}; set -- "$@" "$filled"' for word in launch.argv]
+    for number, word in enumerate(launch.argv):
+        names = _names("WORD", number, word) if len(word) > LONG else []
+        lines.append(f'fill {_whole(names) or shlex.quote(word)}; set -- "$@" "$filled"')
+        lines += [f"unset {' '.join(names)}"] if names else []
     lines.append('unset left filled; exec "$@"')
     return "\n".join(lines)
 
@@ -82,5 +87,10 @@ def _pieces(text: str) -> list[str]:
     return [text[start : start + PIECE] for start in range(0, len(text), PIECE)] or [""]
 
 
-def _names(number: int, text: str) -> list[str]:
-    return [f"ARBE_FILE_{number}_{piece}" for piece in range(len(_pieces(text)))]
+def _names(what: str, number: int, text: str) -> list[str]:
+    return [f"ARBE_{what}_{number}_{piece}" for piece in range(len(_pieces(text)))]
+
+
+def _whole(names: list[str]) -> str:
+    """A word for the shell: these variables, one after the other. Empty without any."""
+    return f'"{"".join(f"${{{name}}}" for name in names)}"' if names else ""

@@ -14,6 +14,7 @@ from threads.runtimes.outputs import Printed
 
 LINE_ROOM = 4 * 1024  # bytes of a line that nobody knows
 LINES = 200  # of them in one run
+LONGEST_NAME = 200  # characters of a session's
 CALLS = 1000  # whose output is followed at once
 
 
@@ -83,7 +84,7 @@ class Listening:
         self.now.over = over
 
     def names_session(self, session: str) -> None:
-        if session:
+        if 0 < len(session) <= LONGEST_NAME:
             self.now.session = session
 
     def takes(self, text: str) -> None:
@@ -156,7 +157,7 @@ class Listening:
                     output=wrote,
                     cache_read=cached,
                     cache_write=kept,
-                    usd=usd,
+                    usd=min(usd, saying.MOST_USD) if usd is not None else None,
                     model=saying.one_line(model) or self.task.model,
                 )
             )

@@ -46,8 +46,10 @@ def decide(facts: Facts, exit: Exit | None, *, stop_asked: bool) -> Outcome:  # 
     last = facts.last
     if last is not None and last.how == DONE and facts.answered:
         return Outcome(COMPLETED, summary=summary)
-    if stop_asked or (exit is not None and exit.reason == "stopped"):
+    if stop_asked:
         return Outcome(CANCELLED, "stopped", "Somebody stopped it.", summary)
+    if exit is not None and exit.reason == "stopped":  # and nobody asked for that
+        return Outcome(FAILED, "interrupted", f"arbe was stopped. What it made so far is kept. {AGAIN}", summary)
     if last is None:
         return _without_a_word(facts, exit, summary)
     code, sentence = _failure(last, facts.model)

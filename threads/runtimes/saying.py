@@ -11,7 +11,8 @@ import orjson
 ROOM = 64 * 1024  # characters of what a tool printed
 SAID_ROOM = 256 * 1024  # characters of one message
 ARGUMENT_ROOM = 16 * 1024  # characters of one argument of a tool
-MOST = 10**12  # tokens; whatever is more was made up
+MOST = 10**9  # tokens of a message, or milliseconds; whatever is more was made up
+MOST_USD = 10_000.0  # that one message costs
 TITLE = 200
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 MESSAGE = re.compile(r'"message":\s*"((?:[^"\\]|\\.){1,2000})"')
@@ -57,7 +58,12 @@ def text(value: Any, *path: str) -> str:
 
 def amount(value: Any, *path: str) -> int:
     found = within(value, *path)
-    return min(max(int(found), 0), MOST) if _is_number(found) else 0
+    return as_tokens(found) if _is_number(found) else 0
+
+
+def as_tokens(found: float) -> int:
+    """So many as there can have been: somebody's figure decides what is noted, not whether anything is."""
+    return min(max(int(found), 0), MOST)
 
 
 def decimal(value: Any, *path: str) -> float | None:

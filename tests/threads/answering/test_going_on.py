@@ -6,7 +6,7 @@ from houses.giving import give
 from houses.models import Memory
 from houses.tenancy import inside
 from tests.agents.scenarios import say, tool
-from threads.models import Command
+from threads.models import Command, Make
 
 STORY = "One two three four five six seven eight nine ten."
 
@@ -97,6 +97,38 @@ def test_a_stop_ends_the_command_that_the_bot_waits_for(talk, worker, sage, oak,
     running.join()
     assert talk.finished()[0]["status"] == "cancelled"
     assert worker.payload(command, "command_finished")["status"] == "cancelled"
+
+
+@pytest.fixture
+def stale(worker, thread, repository, oak, ada):
+    """A file that a command made of another, which has changed since."""
+    with inside(oak, ada):
+        repository.write("source.txt", b"a", by=ada)
+    worker.run(thread, "cat source.txt > made.txt", by=ada)
+    with inside(oak, ada):
+        repository.write("source.txt", b"b", by=ada)
+    return "made.txt"
+
+
+@pytest.mark.parametrize("whose", ["its own", "somebody else's"])
+def test_a_stop_ends_the_make_that_the_bot_waits_for_if_nobody_else_asked_for_it(
+    talk, sage, stale, thread, oak, ada, whose
+):
+    if whose == "somebody else's":
+        with inside(oak, ada):
+            thread.make(stale, by=ada)
+    talk.say(f"@Sage {say('chain', steps=[tool('make', target=stale)])}", by=ada)
+    (answer,) = talk.waiting()
+    answering = talk.aside(answer)
+    talk.until(lambda: talk.events("thread_answer_called"))
+    with inside(oak, ada):
+        answer.stop(by=ada)
+    answering.join()
+    assert talk.finished()[0]["status"] == "cancelled"
+    with inside(oak):
+        (made,) = Make.objects.all()
+        ended = ("cancelled", "Stopped by Ada.") if whose == "its own" else ("running", "")
+        assert (made.status, made.reason) == ended
 
 
 def test_one_that_has_not_begun_never_will(talk, sage, oak, ada, model):

@@ -46,6 +46,44 @@ def test_a_tool_is_there_only_for_whoever_has_x_on_it(talk, sage, oak, ada, mode
     assert heard()[0]["is_error"] and "no such tool" in heard()[0]["text"] and ended["status"] == "completed"
 
 
+def test_a_bot_does_for_nobody_what_they_may_not_do(talk, sage, oak, ada, bo, heard, environment, repository):
+    with inside(oak, ada):
+        repository.write("plan.md", b"the plan", by=ada)
+        for name in ("run_command", "make"):
+            give(bo, Tool(pk=name), "r", by=ada)
+    steps = [tool("run_command", command="ls"), tool("make", target="a"), tool("read_file", path="plan.md")]
+    talk.ask(please(*steps), by=bo)
+    assert [one["text"] for one in heard()] == [
+        "Bo may not call this tool, and nobody does it for them.",
+        "Bo may not call this tool, and nobody does it for them.",
+        "the plan",
+    ]
+    with inside(oak, ada):
+        assert not Command.objects.exists()
+        give(bo, oak, "none", by=ada)
+        give(bo, talk.thread, "rw", by=ada)
+    steps = [tool("read_file", path="plan.md"), tool("recall", query="x"), tool("remember", text="x")]
+    talk.ask(please(*steps), by=bo)
+    said = [one["text"] for one in heard()[3:]]
+    assert said[0] == said[1] == "Bo may not read this house, and nobody does it for them."
+    assert said[2] == "Bo may not write in this house, and nobody does it for them."
+
+
+def test_a_bot_that_asks_another_bot_asks_for_whoever_asked_it(talk, bot, sage, oak, ada, bo, heard, environment):
+    bot("Rook")
+    with inside(oak, ada):
+        give(bo, Tool(pk="run_command"), "r", by=ada)
+    step = say("chain", steps=[tool("run_command", command="ls")])
+    talk.ask(f"@Sage {say('plain', text=f'@Rook {step}')}", by=bo)
+    assert [one["text"] for one in heard()] == ["Bo may not call this tool, and nobody does it for them."]
+
+
+def test_a_bot_does_no_more_than_the_token_lets_through_by_which_it_was_asked(talk, sage, oak, ada, heard):
+    ada.cap = "rw"
+    talk.ask(please(tool("run_command", command="ls"), tool("recall", query="x")), by=ada)
+    assert [one["is_error"] for one in heard()] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"), [({}, "command"), ({"command": 3}, "command"), ({"command": " "}, "one character")]
 )

@@ -210,3 +210,11 @@ def test_what_comes_of_a_line_of_20_mb_is_short():
 
 def test_what_was_sent_is_in_no_recording_by_mistake():
     assert all(b"> " not in line[:2] for name in NAMES for line in lines(name)) and raw(NAMES[0])
+
+
+def test_tokens_and_prices_that_somebody_made_up_have_an_end():
+    usage = {"input": 1e30, "output": 1e300, "cacheRead": -5, "cost": {"total": 1e30}}
+    message = {"role": "assistant", "content": "x", "usage": usage}
+    line = orjson.dumps({"type": "message_end", "message": message})
+    (spent,) = feed(adapter("pi", task()), [line]).of("pi.usage")
+    assert (spent.input, spent.output, spent.cache_read, spent.usd) == (10**9, 10**9, 0, 10_000.0)

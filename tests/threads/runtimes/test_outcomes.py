@@ -45,11 +45,17 @@ def test_a_program_that_goes_away_without_a_last_word_is_orphaned_whatever_its_e
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_that_somebody_stopped_is_cancelled(program):
     for ended in (
-        outcome(program, [SPOKE[program]], Exit(reason="stopped", code=143)),
+        outcome(program, [SPOKE[program]], Exit(reason="stopped", code=143), stop_asked=True),
         outcome(program, [SPOKE[program]], Exit(reason="exited", code=143), stop_asked=True),
         outcome(program, [], None, stop_asked=True),
     ):
         assert (ended.status, ended.code) == ("cancelled", "stopped")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_ended_with_its_machine_was_interrupted_and_can_go_on(program):
+    ended = outcome(program, [SPOKE[program]], Exit(reason="stopped", code=143))
+    assert (ended.status, ended.code) == ("failed", "interrupted") and "Say something to go on." in ended.sentence
 
 
 def said(reason, text="", error=""):

@@ -285,3 +285,17 @@ def test_the_address_of_the_door_is_in_no_sentence():
 )
 def test_what_programs_mutter_is_not_kept(program, line):
     assert feed(adapter(program, task()), [line]).of(PiLine.kind) == []
+
+
+def test_a_word_of_nothing_but_quotes_arrives_whole(started):
+    words = "it's" * 8_000, "'" * 32_000, "'@DOOR@'" * 200
+    launch = Launch(
+        argv=("python3", "-c", "import sys, json; print(json.dumps(sys.argv[1:]))", *words), env={}, files={}
+    )
+    assert json.loads(started(launch)) == [word.replace("@DOOR@", DOOR) for word in words]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_prompt_of_nothing_but_quotes_is_short_enough_for_the_kernel(program):
+    launch = adapter(program, task(system_prompt="'" * 32_000)).launch()
+    assert max(len(value.encode()) for value in [*variables(launch).values(), launch_script(launch)]) < 128 * 1024
