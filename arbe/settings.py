@@ -31,7 +31,7 @@
 | ARBE_LOCAL_TOOLS | `yes` lets the http and mcp tools of houses reach this machine and its network (default: no) |
 | ARBE_SANDBOX_NETWORK | `yes` lets environments open the network to their commands; it is this machine's own network |
 | ARBE_RUNTIMES | folder of the agents' programs, which `runtimes install` fills (default `runtimes` in ARBE_VAR) |
-| ARBE_FOLLOWED_AT_ONCE | how many commands and runs of agents one worker follows at a time (default 24) |
+| ARBE_FOLLOWED_AT_ONCE | how many commands, and runs of agents of each depth, one worker follows (default 24) |
 | ARBE_RUN_SILENCE | seconds that an agent may be silent, no tool being at work, before its run ends (default 1800) |
 | ARBE_RATE_LIMIT | how often one credential may ask the API in a minute (default 1200); 0: as often as it likes |
 | ARBE_METRICS | host:port where Prometheus finds what arbe counts, for operators alone (default: nowhere) |

@@ -1,5 +1,6 @@
 """Commands: one piece of work on a sandbox, inline in a thread. The row is the queue; Redis is the doorbell."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
@@ -33,6 +34,7 @@ from threads.queues import ring_make, ring_stop
 from threads.rights import require_still
 from threads.runs import Run
 from threads.thread import Thread
+from threads.waiting import WaitingMessage
 from threads.witnessing import Figures, tell_command
 
 NEEDED = ("thread", "agent", "bot", "environment", "sandbox")  # by whoever follows a command, all at once
@@ -52,6 +54,14 @@ class CommandQuerySet(FollowedQuerySet["Command"]):
     def runs(self) -> Self:
         """Those of agents."""
         return self.filter(bot__isnull=False)
+
+    def lock_around(self, commands: "Sequence[Command]") -> None:
+        """Machines, threads and what waits there, of all of these: before the end of the first of them is told."""
+        list(Sandbox.objects.filter(commands__in=commands).select_for_update(no_key=True, of=("self",)).order_by("pk"))
+        threads = {command.thread_id for command in commands}
+        list(Thread.objects.filter(pk__in=threads).select_for_update(no_key=True).order_by("pk"))
+        waiting = WaitingMessage.objects.filter(thread__in=threads, taken_at=None, withdrawn_at=None)
+        list(waiting.select_for_update().order_by("pk"))
 
     @transaction.atomic
     def claim(self, command_id: str) -> "Command | None":

@@ -26,6 +26,10 @@ SELECT run.depth, run.id, chain.id FROM chain JOIN commands run ON run.thread_id
 WHERE run.bot_id IS NOT NULL AND (run.bot_id = %(bot)s::uuid OR run.status IN ('queued', 'running'))
 ORDER BY chain.height, run.created_at DESC, run.id DESC LIMIT 1
 """
+ENDING = """
+SELECT 1 FROM commands WHERE thread_id = %s AND bot_id IS NOT NULL AND status IN ('queued', 'running')
+    AND (stop_asked_by_id IS NOT NULL OR reason <> '')
+"""
 BUSY = """
 WITH RECURSIVE below (id) AS (
     SELECT id FROM threads WHERE parent_thread_id = %(thread)s
@@ -42,6 +46,22 @@ class TooManyTasks(Refused):
 
     code = "too_many_tasks"
     status = 429
+
+
+class BeingStopped(Refused):
+    """Somebody has stopped it, and it has not noticed yet."""
+
+    code = "being_stopped"
+
+
+def require_going(by: Agent) -> None:
+    """Refuse the token of a run whose end was asked for: nothing begins below what is being stopped."""
+    if not by.within:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(ENDING, [by.within])
+        if cursor.fetchone() is not None:
+            raise BeingStopped("This run is being stopped; nothing more begins below it.")
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,7 @@ class TaskPlace:
 
 def task_place(thread_id: str, by: Agent) -> TaskPlace:
     """Where a task stands that somebody hands on in that thread. Raises `TooManyTasks` where it is too deep."""
+    require_going(by)
     place = answer_place(thread_id, by)
     if place.depth > MOST_DEPTH:
         raise TooManyTasks(f"This task was handed on {MOST_DEPTH} times already; do it here.")

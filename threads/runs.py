@@ -116,6 +116,8 @@ class Run(Followed):
     def wait_on(self, agent: Agent, question: str) -> None:
         """It needs an answer of somebody before it can go on. One question of a run is open to each: the last one."""
         list(Thread.objects.filter(pk=self.thread_id).select_for_update(no_key=True))
+        if not type(self)._default_manager.filter(pk=self.pk, finished_at=None).exists():
+            raise Refused("This run has come to rest, so nothing of it waits.")
         asked = InboxEntry.objects.filter(kind=WAITING, thread=self.thread_id, about__startswith=f"{self.pk} ")
         still_open = asked.open_questions().filter(agent=agent)
         if still_open.asking(question).exists():

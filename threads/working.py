@@ -1,6 +1,7 @@
 """The verbs that make work happen in a thread. A trait of `Thread`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -11,11 +12,13 @@ from houses.places import House
 from houses.refusals import Refused
 from houses.rights import permitted, require
 from houses.scopes import W
+from houses.tenancy import inside
 from houses.tools import MAKE, RUN_COMMAND
 from sandboxes.models import Environment
 from streams.outbox import announce
 from threads.conversation import Told, checked_text
 from threads.events import CommandQueued
+from threads.placing import require_going
 from threads.queues import ring_command
 from threads.rights import require_work
 
@@ -103,12 +106,13 @@ class Working(Told):
         Its steps are commands that somebody ran before; that they may run again is what x on the tool `make` says.
         """
         require_work(by, self, MAKE)
+        require_going(by)
         self._locked().require_open()
         make: Make = self.makes.begin(self, target, by=by)
         return make
 
     @transaction.atomic
-    def stop(self, *, by: Agent, children: bool = False) -> None:
+    def stop(self, *, by: Agent, children: bool = False, again: bool = False) -> None:
         """Stop everything that runs in this thread; with `children`, also what runs in the threads below it."""
         require(by, W, self)
         threads = self._below_where_may(by) if children else [self.pk]
@@ -119,12 +123,20 @@ class Working(Told):
         commands = list(ending.select_for_update().order_by("pk"))
         answering = self.answers.model.objects.unfinished().filter(thread__in=threads)
         answers = list(answering.select_for_update().order_by("pk"))
+        self.commands.model.objects.lock_around(commands)
         for make in makes:
             make.end(by=by)
         for command in commands:
             command.end(by=by)
         for answer in answers:
             answer.end(by=by)
+        if children and not again:
+            transaction.on_commit(partial(self._stop_latecomers, by))
+
+    def _stop_latecomers(self, by: Agent) -> None:
+        """What a run had handed on while it was being stopped; from now on it is refused."""
+        with inside(self.house_id, by):
+            self.stop(by=by, children=True, again=True)
 
     def _below_where_may(self, by: Agent) -> list[str]:
         """This thread, and of those below it the ones that they may write in."""

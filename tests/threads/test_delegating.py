@@ -13,7 +13,7 @@ from tests.agents.impostors import SILENT, install
 from threads.commands import Command
 from threads.delegating import bot_named
 from threads.models import InboxEntry, Thread, WaitingMessage
-from threads.placing import MOST_BELOW_A_RUN, MOST_DEPTH, TooManyTasks
+from threads.placing import MOST_BELOW_A_RUN, MOST_DEPTH, BeingStopped, TooManyTasks
 from threads.waiting import AlreadySent
 from threads.working import NoEnvironment
 
@@ -297,3 +297,26 @@ def test_saying_something_to_a_bot_that_rests_is_work(oak, ada, bo, thread, chil
     with inside(oak, ada):
         child.say("Again", by=ada)
         assert Command.objects.runs().unfinished().get(thread=child).text == "Again"
+
+
+def test_nothing_begins_below_what_is_being_stopped(oak, ada, thread, child, run, pia):
+    with inside(oak, ada):
+        child.stop(by=ada)
+        inside_it = Agent.objects.get(pk=pia.pk)
+        inside_it.within = child.pk
+        for verb in (
+            lambda: child.delegate("one more", bot=pia, by=inside_it),
+            lambda: child.make("a.txt", by=inside_it),
+        ):
+            with pytest.raises(BeingStopped):
+                verb()
+        assert thread.delegate("beside", bot=pia, by=ada)
+
+
+def test_a_run_at_rest_waits_for_nobody(oak, ada, bo, child, run):
+    with inside(oak):
+        run.refresh_from_db()
+        run.finish_run("completed", by=run.bot)
+        with pytest.raises(Refused, match="come to rest"):
+            run.wait_on(bo, "Which pears?")
+        assert not InboxEntry.objects.filter(agent=bo).exists()

@@ -188,5 +188,3 @@ def _bot(new: dict[str, Any], thread: Thread) -> Agent:
     if thread.agent is None:
         raise Invalid("bot: no bot drives this thread; say which one is to do it.")
     return thread.agent
-
-
