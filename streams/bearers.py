@@ -32,7 +32,7 @@ def _of_tokens(house: str, keys: set[str]) -> dict[str, Agent]:
     if not keys:
         return {}
     with inside(house):
-        tokens = Token.objects.live().select_related("agent").only("bits", "run_thread", "agent__id")
+        tokens = Token.objects.live().select_related("agent").only("bits", "run_thread", "calls", "agent__id")
         return {token.pk: token.bearer() for token in tokens.filter(pk__in=keys)}
 
 

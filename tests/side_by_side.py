@@ -5,6 +5,8 @@ import pytest
 # A file that is begun last and takes a minute leaves the other workers with nothing to do for that minute.
 LONG = (
     "tests/acceptance/",
+    "tests/agents/",
+    "tests/pages/test_agents.py",
     "tests/pages/test_browser.py",
     "tests/streams/test_conformance.py",
     "tests/streams/test_jetstream.py",

@@ -101,7 +101,7 @@ def test_nobody_declared_inputs_and_arbe_saw_them_all(shop: Workshop):
         assert {(one["path"], one["how"]) for one in why["inputs"]} == {(name, "observed") for name in inputs}
         assert why["state"] == "fresh" and why["derivation"]["known_complete"]
     assert shop.stale() == {}
-    assert shop.plan(REPORT) == {"target": REPORT, "steps": [], "fresh": 1, "seconds": 0}
+    assert shop.plan(REPORT) == {"target": REPORT, "steps": [], "fresh": 1, "seconds": 0, "tokens": 0, "usd": None}
 
 
 def test_a_changed_value_makes_two_of_three_stale_and_why_names_what_happened(shop: Workshop, bo: Hand):

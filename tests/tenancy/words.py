@@ -29,6 +29,7 @@ CALLED = {
     "entry": "inboxentry",
     "key_secret": "secret",
     "message": "waitingmessage",
+    "reply": "answer",
     "waiting": "waitingmessage",
     "where": "environment",
 }

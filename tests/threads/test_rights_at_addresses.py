@@ -11,7 +11,7 @@ from houses.models import Token
 from houses.tenancy import inside
 from threads.api import urlpatterns as api_patterns
 from threads.models import Command, Make, Thread
-from threads.pages import threads as pages
+from threads import pages
 
 METHODS = ("get", "post", "put", "patch", "delete")
 OF_ONE = re.compile(r"<\w+:(thread|thread_id|command_id|make_id)>")
