@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 
 from houses.giving import give
-from houses.models import Token
+from houses.models import Agent, Member, Token
 from houses.tenancy import inside
-from threads.api import urlpatterns as api_patterns
-from threads.models import Command, Make, Thread
 from threads import pages
+from threads.api import urlpatterns as api_patterns
+from threads.models import Answer, Command, Make, Thread, WaitingMessage
 
 METHODS = ("get", "post", "put", "patch", "delete")
 OF_ONE = re.compile(r"<\w+:(thread|thread_id|command_id|make_id)>")
@@ -22,6 +22,10 @@ BODIES = {
     "tags/": ["hot"],
     "name/": {"name": "Another"},
     "links/": {"expires_in": 60},
+    "tasks/": {"bot": "Pia", "text": "Count the pears"},
+    "questions/": {"on": "Ada", "question": "Which pears?"},
+    "<slug:message>/": {"text": "Count the plums"},
+    "threads/<slug:thread>/stop/": {},
 }
 FORM = {"text": "hello", "name": "Another", "tags": "hot"}
 
@@ -44,7 +48,7 @@ def addresses():
 
 
 ADDRESSES = addresses()
-TOLD_OF_FILES = ("/plan/",)  # takes r on the house too
+TOLD_OF_FILES = ("/plan/", "/tasks/")  # takes r on the house too
 
 
 class Place:
@@ -62,6 +66,15 @@ class Place:
             self.command = self.thread.run("sleep 60", by=ada)
             rows = {"house": house, "thread": self.thread, "agent": ada, "target": "x"}
             self.make = Make.objects.create(repository=environment.repository, **rows)
+            self.bot = Agent.objects.create_bot("Pia", "pi")
+            Member.objects.create(house=house, agent=self.bot, role="member")
+            here = {"house": house, "thread": self.thread, "text": "Count the pears"}
+            recipe = {"runtime": "pi", "model": "m"}
+            self.run = Command.objects.create(
+                **here, agent=ada, bot=self.bot, recipe=recipe, environment=environment, status="running"
+            )
+            self.message = WaitingMessage.objects.create(**here, agent=ada)
+            self.reply = Answer.objects.create(**here, agent=self.bot, asked_by=ada)
 
     def grant(self, agent, scope, bits):
         with inside(self.house, self.ada):
@@ -74,6 +87,7 @@ class Place:
 
     def asked(self, agent, method, address, is_api, token=None):
         ids = {"thread": self.thread, "command": self.command, "make": self.make, "house": self.house}
+        ids |= {"run": self.run, "message": self.message, "reply": self.reply}
         path = re.sub(r"<\w+:(\w+?)(_id)?>", lambda part: ids[part[1]].pk, address)
         client, headers = Client(), {}
         if token:
@@ -119,7 +133,8 @@ def test_what_may_not_be_read_answers_like_what_is_not_there(place, bo):
     place.grant(bo, place.thread, "none")
     nowhere = Place.__new__(Place)
     nowhere.__dict__ |= place.__dict__ | {
-        name: type(getattr(place, name))(pk="abcdefghjkmn") for name in ("thread", "command", "make")
+        name: type(getattr(place, name))(pk="abcdefghjkmn")
+        for name in ("thread", "command", "make", "run", "message", "reply")
     }
     for method, address, is_api in ADDRESSES:
         one, none = (here.asked(bo, method, address, is_api) for here in (place, nowhere))
@@ -156,6 +171,9 @@ def test_a_writer_works_there_but_for_tools_they_may_not_use(place, bo):
     assert {(method, address.rpartition("<slug:thread>/")[2]) for method, address in refused} == {
         ("post", "commands/"),
         ("post", "makes/"),
+        ("post", "questions/"),  # only a run asks, by its own token
+        ("patch", "waiting-messages/<slug:message>/"),  # somebody else said it
+        ("delete", "waiting-messages/<slug:message>/"),
     }
 
 
