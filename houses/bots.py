@@ -158,6 +158,12 @@ class Bot(models.Model):
             model_address(self.address)  # which of them may be asked is the operator's to say, also afterwards
         except Refused as refused:
             return refused.detail
+        runtime = str(self.agent.runtime)
+        if self.api not in SPEAKS[runtime]:
+            return (
+                f"{runtime} speaks {' or '.join(SPEAKS[runtime])}, and {self}'s provider {self.api}; "
+                "change that under Settings → Agents."
+            )
         if self.misses_key:
             return (
                 f"The key of {self}'s model is to be the secret {self.key_secret}, which this house does not have; "

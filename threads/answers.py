@@ -21,7 +21,7 @@ from houses.scopes import R, W
 from houses.tools import DELEGATE_TASK
 from streams.outbox import announce
 from threads.followed import CANCELLED, FAILED, QUEUED, RUNNING, STATUSES, Followed, FollowedQuerySet
-from threads.mentions import mentioned
+from threads.mentions import called as named_in
 from threads.placing import answer_place
 from threads.queues import ring_answer
 from threads.rights import require_work
@@ -194,10 +194,6 @@ class Answer(Followed):
         self.sequence += 1
         return True
 
-    def still_mine(self) -> bool:
-        """Renew the lease; False for whoever lost it."""
-        return self.renew()
-
     def tell_begun(self) -> None:
         """From here on the page shows that it is at work."""
         model = str(self.recipe.get("model", ""))
@@ -272,16 +268,9 @@ def _called(thread: Thread, text: str, by: Agent) -> list[tuple[Agent, Bot | Non
     if not by_id:
         return []
     settings = {one.agent_id: one for one in Bot.objects.select_related("agent").filter(agent__in=by_id)}
-    called = _by_name(text, by_id.values())
+    called = named_in(text, by_id.values())
     if by.kind != BOT:  # a bot answers another only when it is named
         always = (by_id[pk] for pk, one in settings.items() if one.answers == ALWAYS)
         called += [bot for bot in always if bot.runtime == IN_PROCESS and bot not in called]
     rights = held(called, [thread]) if called else {}
     return [(bot, settings.get(bot.pk)) for bot in called if {R, W} <= set(rights[bot.pk, thread.pk].bits)]
-
-
-def _by_name(text: str, bots: Iterable[Agent]) -> list[Agent]:
-    named: dict[str, list[Agent]] = {}
-    for bot in bots:
-        named.setdefault((bot.name or "").casefold(), []).append(bot)
-    return [bot for name in mentioned(text, named) for bot in named[name]]

@@ -32,9 +32,8 @@ from threads.followed import (
 from threads.handing import Handed, take_back
 from threads.queues import ring_make, ring_stop
 from threads.rights import require_still
-from threads.runs import Run
+from threads.runs import Run, lock_around
 from threads.thread import Thread
-from threads.waiting import WaitingMessage
 from threads.witnessing import Figures, tell_command
 
 NEEDED = ("thread", "agent", "bot", "environment", "sandbox")  # by whoever follows a command, all at once
@@ -56,12 +55,8 @@ class CommandQuerySet(FollowedQuerySet["Command"]):
         return self.filter(bot__isnull=False)
 
     def lock_around(self, commands: "Sequence[Command]") -> None:
-        """Machines, threads and what waits there, of all of these: before the end of the first of them is told."""
-        list(Sandbox.objects.filter(commands__in=commands).select_for_update(no_key=True, of=("self",)).order_by("pk"))
-        threads = {command.thread_id for command in commands}
-        list(Thread.objects.filter(pk__in=threads).select_for_update(no_key=True).order_by("pk"))
-        waiting = WaitingMessage.objects.filter(thread__in=threads, taken_at=None, withdrawn_at=None)
-        list(waiting.select_for_update().order_by("pk"))
+        """What is locked with each of these, of all at once: before the end of the first of them is told."""
+        lock_around(commands)
 
     @transaction.atomic
     def claim(self, command_id: str) -> "Command | None":

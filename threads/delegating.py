@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.db import transaction
 
 from houses.agents import HUMAN, Agent
-from houses.bots import SPEAKS, Bot, NotReady
+from houses.bots import Bot, NotReady
 from houses.finding import agent_named
 from houses.places import Member
 from houses.refusals import Forbidden, Invalid
@@ -169,21 +169,16 @@ def bot_named(word: str) -> Agent:
 def frozen(bot: Agent) -> dict[str, Any]:
     """What a run keeps of its bot: as it is set up in this house now. Raises `NotReady`."""
     settings = Bot.objects.of(bot)
-    if settings is None or not settings.model or not settings.address:
+    if settings is None:
         raise NotReady(f"{bot} has no model yet; choose one under Settings → Agents.")
+    settings.ready()
     runtime = str(bot.runtime)
-    if settings.api not in SPEAKS[runtime]:
-        raise NotReady(
-            f"{runtime} speaks {' or '.join(SPEAKS[runtime])}, and {bot}'s provider {settings.api}; "
-            "change that under Settings → Agents."
-        )
     version = installed(runtime)
     if version is None:
         raise NotReady(
             f"The agent program {runtime} is not installed; "
             f"an operator does that with `manage.py runtimes install {runtime}`."
         )
-    settings.ready()
     return {"kind": "task", "version": version, **settings.frozen()}
 
 

@@ -16,6 +16,7 @@ from houses.agents import Agent
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
 STATUSES = (QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED)
+MOST_ATTEMPTS = 8  # workers that began to follow one row, before it is said that none will succeed
 LEASE = timedelta(seconds=6)  # a worker that has not said so for this long is no longer following
 Row = TypeVar("Row", bound=models.Model)
 

@@ -16,7 +16,7 @@ from houses.refusals import NotFound
 from houses.rights import held, rights
 from houses.scopes import R
 from houses.standing import require_own_w
-from threads.mentions import mentioned
+from threads.mentions import called
 from threads.thread import Thread
 
 MENTION, WAITING, FAILED, FINISHED = "mention", "waiting", "failed", "finished"
@@ -174,12 +174,8 @@ class InboxEntry(models.Model):
 
 def _people(thread: Thread, text: str, by: Agent) -> list[Agent]:
     """Whom the text names; of those, whoever may read the thread."""
-    members = Agent.objects.here().filter(kind=HUMAN, is_active=True)
     if "@" not in text:
         return []
-    named: dict[str, list[Agent]] = {}
-    for person in members.exclude(pk=by.pk):
-        named.setdefault((person.name or "").casefold(), []).append(person)
-    found = [person for name in mentioned(text, named) for person in named[name]]
+    found = called(text, Agent.objects.here().filter(kind=HUMAN, is_active=True).exclude(pk=by.pk))
     seen = held(found, [thread]) if found else {}
     return [person for person in found if R in seen[person.pk, thread.pk].bits]

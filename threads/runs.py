@@ -1,6 +1,6 @@
 """The run of an agent, as a trait of `Command`: how its thread shows what it does, and what follows when it rests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -43,6 +43,15 @@ NOTHING_KEPT: dict[str, Any] = {
     "branch": None,
     "left_out": [],
 }
+
+
+def lock_around(runs: "Sequence[Run]") -> None:
+    """The machines, the threads and what waits there, in this order: rows are locked before streams, everywhere."""
+    machines, threads = {run.sandbox_id for run in runs}, {run.thread_id for run in runs}
+    list(Sandbox.objects.filter(pk__in=machines - {None}).select_for_update(no_key=True).order_by("pk"))
+    list(Thread.objects.filter(pk__in=threads).select_for_update(no_key=True).order_by("pk"))
+    waiting = WaitingMessage.objects.filter(thread__in=threads, taken_at=None, withdrawn_at=None)
+    list(waiting.select_for_update().order_by("pk"))
 
 
 class TooManyQuestions(Refused):
@@ -100,11 +109,8 @@ class Run(Followed):
         Spending.objects.require_left(self.bot, above=self.above, run=str(self.pk))
 
     def lock_around(self) -> None:
-        """Its machine, its thread and what waits there, in this order: rows are locked before streams, everywhere."""
-        list(Sandbox.objects.filter(pk=self.sandbox_id).select_for_update(no_key=True))
-        list(Thread.objects.filter(pk=self.thread_id).select_for_update(no_key=True))
-        waiting = WaitingMessage.objects.filter(thread=self.thread_id, taken_at=None, withdrawn_at=None)
-        list(waiting.select_for_update().order_by("pk"))
+        """Its machine, its thread and what waits there."""
+        lock_around([self])
 
     def tell_run_started(self, split: dict[str, float]) -> None:
         """Its agent begins to work: from here on the thread is running."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 from houses.tenancy import inside
 from streams.client import StreamError
 from tests.agents.conftest import until
-from threads.following.commands import MOST_ATTEMPTS
+from threads.followed import MOST_ATTEMPTS
 from threads.following.holding import STUCK, _hold
 
 

@@ -11,11 +11,10 @@ from houses.tenancy import inside
 from streams.client import StreamError
 from threads.answering.loop import PAUSES, Answering
 from threads.answers import Answer
-from threads.followed import FAILED, RUNNING
+from threads.followed import FAILED, MOST_ATTEMPTS, RUNNING
 from threads.following.holding import held
 
 logger = logging.getLogger(__name__)
-MOST_ATTEMPTS = 8  # workers that began to follow one answer, before it is said that none will succeed
 PLACES = threading.BoundedSemaphore(16)  # answers that one worker gives at a time; the rest wait as rows
 
 

@@ -9,10 +9,8 @@ from houses.rights import held
 from houses.scopes import R, W
 from houses.tenancy import inside, need_not_last
 from threads.answers import Answer
-from threads.followed import LEASE
+from threads.following.holding import EVERY
 from threads.rights import NoLongerAllowed
-
-EVERY = LEASE.total_seconds() / 6  # seconds between two looks at the row
 
 
 class TakenOver(Exception):
@@ -39,7 +37,7 @@ class Watch:
         answer = self.answer
         with inside(answer.house_id):
             need_not_last()
-            if not answer.still_mine():
+            if not answer.renew():
                 raise TakenOver
             answer.refresh_from_db(fields=["stop_asked_by"])
             if answer.stop_asked_by is not None:

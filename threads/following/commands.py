@@ -22,7 +22,7 @@ from streams.client import Producer, StreamError, streams
 from streams.outbox import is_behind, relay
 from threads.commands import Command
 from threads.events import CommandOutput
-from threads.followed import CANCELLED, COMPLETED, FAILED
+from threads.followed import CANCELLED, COMPLETED, FAILED, MOST_ATTEMPTS
 from threads.following.driving import Drive
 from threads.following.holding import EVERY, held, still_mine
 from threads.following.keeping import keep, keep_run
@@ -35,7 +35,6 @@ from threads.witnessing import note_first_output, tell_failure
 logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes of one chunk
 PAUSE = 0.03  # seconds between chunks of a command that prints without end: what gathers meanwhile goes together
-MOST_ATTEMPTS = 8  # workers that began to follow one command, before it is said that none will succeed
 COMMANDS = -1  # where runs have their depth
 PLACES: dict[int, threading.BoundedSemaphore] = {}  # by one worker; the rest wait as rows
 
